@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The configuration as every part sees it: made by agent/cli/config.c from YAML by the rows of
+ * options.def, immutable, freed as a whole. Strings are NUL-terminated and belong to it.
+ */
+#ifndef TR_BASE_CONFIG_H
+#define TR_BASE_CONFIG_H
+
+#include "agent/base/arena.h"
+#include "agent/base/err.h"
+
+enum config_on_fk { TARGET_TRIGGERS_OFF, TARGET_TRIGGERS_ON };
+enum config_decimal { CONFIG_DECIMAL_PRECISE, CONFIG_DECIMAL_DOUBLE, CONFIG_DECIMAL_STRING };
+enum config_existing { EXISTING_REFUSE, EXISTING_KEEP, EXISTING_CLEAR };
+
+struct config_list {
+    int count;
+    const char **items;
+};
+
+struct config_source {
+    const char *postgres;      /* libpq connection string; secret */
+    struct config_list tables; /* patterns schema.table; '!' excludes; later ones win */
+    const char *slot;          /* default: tailrace_<name> */
+    const char *publication;   /* default: tailrace_<name>; "<it>_ins" holds tables without identity */
+    bool create_publication;
+    bool copy;                 /* first copy of rows that exist before the slot */
+    int64_t sentinel_ms;
+    int64_t wal_budget_mb;     /* check and status warn when the slot keeps more; 0 = none */
+    int64_t backoff_max_ms;
+    int64_t row_max_mb;        /* largest single message taken */
+};
+
+struct config_bus {
+    int64_t max_mb, memory_mb, sync_ms;
+};
+
+struct config_target {
+    const char *name;
+    const char *connector;     /* "postgres" */
+    const char *url;           /* secret */
+    bool create;               /* make missing tables */
+    enum config_on_fk triggers; /* fire triggers and foreign keys on the target (needs no right) or not (session_replication_role = replica) */
+    enum config_existing existing; /* first copy into a table that has rows */
+    const char *synchronous_commit; /* of the target session: on, off, local, remote_write, remote_apply */
+    const char *schema;        /* put all tables into this schema; NULL = same as source */
+    int64_t batch_kb;          /* a batch is committed at this size at the latest */
+    int64_t parked_max;
+    int64_t statement_timeout_ms;
+};
+
+struct config_route {
+    const char *name;          /* consumer group; default: the target's name */
+    struct config_list from;   /* patterns */
+    const char *to;            /* target name */
+};
+
+struct config_events {
+    const char *mode;          /* sane | strict */
+    enum config_decimal decimal;
+    bool tombstones;
+};
+
+struct config {
+    struct arena arena;
+    const char *path;          /* file it came from */
+    const char *name;
+    const char *state;         /* state directory */
+    struct config_source source;
+    struct config_events events;
+    struct config_bus bus;
+    int target_count;
+    struct config_target *targets;
+    int route_count;
+    struct config_route *routes;
+    const char *http_listen;   /* "127.0.0.1:8088"; empty = off */
+    const char *log_level, *log_format;
+    int64_t shutdown_timeout_ms;
+};
+
+/* A table is chosen by the patterns: the last one that matches decides; no match is no. */
+bool config_list_matches(const struct config_list *patterns, struct str space, struct str table);
+
+/* The target with this name, or NULL. */
+const struct config_target *config_target_find(const struct config *c, const char *name);
+
+#endif

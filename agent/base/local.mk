@@ -1,0 +1,12 @@
+libtailrace_a_SOURCES += \
+	agent/base/arena.c agent/base/arena.h \
+	agent/base/buf.c \
+	agent/base/clock.h \
+	agent/base/config.h \
+	agent/base/cursor.h \
+	agent/base/env.c agent/base/env.h \
+	agent/base/err.c agent/base/err.h \
+	agent/base/log.c agent/base/log.h \
+	agent/base/metric.h \
+	agent/base/store.h \
+	agent/base/str.c agent/base/str.h

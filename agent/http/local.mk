@@ -1,0 +1,1 @@
+libtailrace_a_SOURCES += agent/http/http.h

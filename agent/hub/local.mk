@@ -1,0 +1,1 @@
+libtailrace_a_SOURCES += agent/hub/pump.h agent/hub/park.h

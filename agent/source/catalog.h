@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Catalog look-ups about the tables of the source: used by the stream (refining RELATION messages,
+ * once per change of a relation, never per row), the copy, publications, preflight and init.
+ */
+#ifndef TR_SOURCE_CATALOG_H
+#define TR_SOURCE_CATALOG_H
+
+#include "agent/base/config.h"
+#include "agent/net/pg.h"
+#include "schemas/relation.h"
+
+struct catalog_table {
+    uint32_t oid;
+    struct str space, name;
+    char identity;      /* pg_class.relreplident */
+    bool has_identity;  /* updates and deletes can be published */
+    bool has_key;       /* primary key */
+    bool partitioned;   /* published through its root */
+    int64_t rows;       /* reltuples; -1 unknown */
+    bool owned;         /* our role may add it to a publication */
+};
+
+/* Permanent user tables (partition roots instead of their leaves) that the patterns choose, ordered
+ * by name. System schemas, temporary and unlogged tables and our own schema are left out. */
+int catalog_tables(const struct env *env, PGconn *c, const struct config_list *patterns, struct arena *a,
+                   struct catalog_table **tables, int *count, struct err *e) MUST_CHECK;
+
+/* All that a struct relation holds, of a table as it is now; E_GONE-class error when it is not there. Record key: the primary key, else
+ * the replica identity index's columns, else none. Generated stored columns are included and flagged. */
+int catalog_describe(const struct env *env, PGconn *c, uint32_t oid, struct arena *a,
+                     const struct relation **out, struct err *e) MUST_CHECK;
+
+/* A RELATION message completed by the catalog: columns matched by name; one that the catalog no
+ * longer has keeps what its type OID tells. *out has wire's columns in wire's order. */
+int catalog_refine(const struct env *env, PGconn *c, const struct relation *wire, struct arena *a,
+                   const struct relation **out, struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,2 @@
+libtailrace_a_SOURCES += decoders/decoder.h
+EXTRA_DIST += decoders/README.md

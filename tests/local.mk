@@ -1,0 +1,15 @@
+# Unit tests: one program a folder of the tree, each folder's list in its own file.
+EXTRA_DIST += tests/README.md
+include tests/unit/base.mk
+include tests/unit/store.mk
+include tests/unit/net.mk
+include tests/unit/source.mk
+include tests/unit/bus.mk
+include tests/unit/hub.mk
+include tests/unit/lag.mk
+include tests/unit/http.mk
+include tests/unit/cli.mk
+include tests/unit/decoders.mk
+include tests/unit/schemas.mk
+include tests/unit/registry.mk
+include tests/unit/sinks.mk
