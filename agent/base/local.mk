@@ -7,6 +7,6 @@ libtailrace_a_SOURCES += \
 	agent/base/env.c agent/base/env.h \
 	agent/base/err.c agent/base/err.h \
 	agent/base/log.c agent/base/log.h \
-	agent/base/metric.h \
+	agent/base/metric.c agent/base/metric.h \
 	agent/base/store.h \
 	agent/base/str.c agent/base/str.h

@@ -6,6 +6,8 @@
  * target, reason); a series is made once by metric_series and then addressed by number, so that a write is one
  * atomic add. Series past the limit fall into the series "other" (slot METRIC_SERIES_MAX - 1).
  * Histograms have the fixed upper bounds of metric.c (100 us to 60 s, in seconds when written out).
+ * Every function takes NULL for the metrics and then does nothing or returns 0, so that a part
+ * under test needs none.
  */
 #ifndef TR_BASE_METRIC_H
 #define TR_BASE_METRIC_H
@@ -40,7 +42,8 @@ int64_t metric_get(const struct metrics *m, enum metric_id id, int series);
 
 /* Histograms: one observation in microseconds. */
 void metric_observe(struct metrics *m, enum metric_id id, int series, int64_t us);
-/* The upper bound in microseconds of the bucket that holds quantile q (0..1); 0 when empty. */
+/* The upper bound in microseconds of the bucket that holds quantile q (0..1); 0 when empty, the
+ * highest bound for what lies above it. */
 int64_t metric_quantile_us(const struct metrics *m, enum metric_id id, int series, double q);
 
 /* All metrics in Prometheus text format 0.0.4. */
