@@ -13,8 +13,11 @@
 #include "schemas/change.h"
 
 /* What a decoder emits, in WAL order. Called from within feed; a return of -1 (err filled) unwinds
- * through feed. Everything passed is borrowed until the call returns, except relations, which live
- * until the decoder closes. */
+ * through feed, after which restart is due. Everything passed is borrowed until the call returns,
+ * except relations, which live until the decoder closes, and texts of values, which are part of the
+ * payload. Positions have lsn and seq (from 1 in each transaction); system id, timeline and seen_us
+ * are the caller's. A message that is not transactional comes with an empty txn (xid 0) and its own
+ * LSN as position, seq 0. */
 struct decoder_out {
     void *self;
     int (*begin)(void *self, const struct txn *txn, struct err *e);
@@ -23,7 +26,8 @@ struct decoder_out {
     /* A RELATION message as the wire has it: kind by built-in OID, not_null, key_position,
      * type_name, type_sql unknown (false, 0, empty). The callee may return a refined one in
      * *refined (same column count and order, living as long as the decoder); changes then carry
-     * that. Called only when the message differs from the known one. */
+     * that. Called only when the message differs from the one before, or is the first since open or
+     * restart; each call has a higher version of that oid. */
     int (*relation)(void *self, const struct relation *wire, const struct relation **refined,
                     struct err *e);
     int (*change)(void *self, const struct change *change, const struct txn *txn, struct err *e);
