@@ -1,1 +1,2 @@
-libtailrace_a_SOURCES += agent/lag/lag.h
+libtailrace_a_SOURCES += agent/lag/lag.c agent/lag/lag.h
+EXTRA_DIST += agent/lag/README.md
