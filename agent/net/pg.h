@@ -2,7 +2,8 @@
  *
  * libpq with our errors, our session settings and our wish to stop.
  *
- * Every wait ends when env says stop. Errors carry the SQLSTATE and are classed by it:
+ * Statements and connects go on during STOP_DRAIN (whoever drains needs them) and end at STOP_NOW;
+ * pg_wait tells of either. Errors carry the SQLSTATE and are classed by it:
  * 28xxx auth; 42501 right; 08, 57P, 53, 40, 55P03, 25006 retry; 22, 23 item; the rest query.
  * Rule of the classes: PostgreSQL appendix "Error Codes". Connection strings never reach a message.
  */
@@ -19,16 +20,19 @@ enum pg_kind {
     PG_PHYSICAL,    /* replication=true: only to test that pg_hba refuses it */
 };
 
-/* Connect within 10 s. Sets application_name "tailrace/<role>", client_encoding UTF8, DateStyle ISO, IntervalStyle
- * postgres, TimeZone UTC, extra_float_digits 3, bytea_output hex, lc_monetary C, row_security off,
- * wal_sender_timeout 10s (replication), idle_in_transaction_session_timeout 0, lock_timeout and statement_timeout 0,
- * TCP keepalives. NULL and err on failure. */
+/* Connect within 10 s a host. Sets application_name "tailrace/<role>", client_encoding UTF8,
+ * DateStyle ISO, IntervalStyle postgres, TimeZone UTC, extra_float_digits 3, bytea_output hex,
+ * lc_monetary C, row_security off, idle_in_transaction_session_timeout 0, lock_timeout and
+ * statement_timeout 0, TCP keepalives; for replication also wal_sender_timeout 10s and an empty
+ * search_path, so that names in values say their schema. Warnings of the server are logged.
+ * NULL and err on failure. */
 PGconn *pg_connect(const struct env *env, const char *dsn, enum pg_kind kind, const char *role,
                    struct err *e) MUST_CHECK;
 
 /* Run one statement and return its result (PGRES_COMMAND_OK, PGRES_TUPLES_OK, or PGRES_COPY_*);
  * NULL and err otherwise. Waits at most wait_ms (0 = for ever), cancels the statement on timeout
- * or stop. what names the attempt in the message: "create slot tailrace_shop". */
+ * or STOP_NOW. what names the attempt in the message: "create slot tailrace_shop". Afterwards the
+ * connection is in libpq's blocking mode. */
 PGresult *pg_exec(const struct env *env, PGconn *c, const char *what, const char *sql, int64_t wait_ms,
                   struct err *e) MUST_CHECK;
 /* The same with text parameters. */
