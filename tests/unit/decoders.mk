@@ -1,1 +1,15 @@
-# unit tests of decoders
+# unit tests of decoders, and of the relation they make
+check_PROGRAMS += tests/unit/test_decoders
+tests_unit_test_decoders_SOURCES = tests/unit/decoders/main.c tests/unit/decoders/suites.h \
+	tests/unit/decoders/dump.c tests/unit/decoders/dump.h \
+	tests/unit/decoders/test_pgoutput.c tests/unit/decoders/test_relation.c
+tests_unit_test_decoders_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_decoders_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += tests/cases/pgoutput.tsv tests/cases/pgoutput_bad.tsv tests/cases/pgoutput-capture.py
+EXTRA_DIST += tests/fuzz/pgoutput.c tests/fuzz/run.sh
+
+# Fuzz for a while: make fuzz-pgoutput FUZZ_SECONDS=60
+FUZZ_SECONDS = 60
+fuzz-pgoutput:
+	$(top_srcdir)/tests/fuzz/run.sh $(FUZZ_SECONDS)
+.PHONY: fuzz-pgoutput

@@ -1,0 +1,110 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Capture pgoutput messages from a real server for pgoutput.tsv.
+
+usage: pgoutput-capture.py LABEL 'LIBPQ-DSN' > rows     (a scratch database; psql must be in PATH)
+
+Prints case, server, LSN and hex of each message, and the statements they come from. The column of
+expected changes is written by hand or by the decoder and then read against the statements.
+"""
+import subprocess
+import sys
+
+# name, least version, statements before the slot, statements that are captured
+CASES = [
+    ("types", 14,
+     "create type mood as enum ('sad', 'ok'); create domain pos as int check (value > 0);"
+     "create table t (id int primary key, b bool, s int2, l int8, f4 float4, f8 float8,"
+     " n numeric(10,2), v varchar(20), c char(4), by bytea, u uuid, j jsonb, m mood, p pos,"
+     " d date, ti time(3), tz timetz, ts timestamp, tsz timestamptz, iv interval, a int[], o oid)",
+     ["insert into t values (1, true, -2, 9007199254740993, 'NaN', 0.1, 1.50, '', 'ab', '\\x00ff',"
+      " 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"a\": 1}', 'ok', 7, 'infinity', '01:02:03.004',"
+      " '12:00+02', '2024-02-29 01:02:03.000004', '2024-02-29 01:02:03+00', '1 month', '{1,NULL}', 26)",
+      "insert into t (id) values (2)"]),
+    ("key", 14, "create table t (id int primary key, a text, b text)",
+     ["insert into t values (1, 'eins', null)", "update t set a = '' where id = 1",
+      "update t set id = 2, b = 'é' where id = 1", "delete from t where id = 2"]),
+    ("full", 14, "create table t (id int, a text); alter table t replica identity full;"
+     "insert into t values (1, null)",
+     ["update t set a = 'x'", "delete from t"]),
+    ("index", 14, "create table t (a int primary key, b int not null, c text);"
+     "create unique index t_b on t (b); alter table t replica identity using index t_b;"
+     "insert into t values (1, 10, 'x')",
+     ["update t set c = 'y'", "update t set b = 11", "delete from t"]),
+    ("nothing", 14, "create table t (a int)", ["insert into t values (5)"]),
+    ("toast", 14, "create table t (id int primary key, big text, a int);"
+     "alter table t alter big set storage external;"
+     "insert into t values (1, repeat('x', 2100), 1)",
+     ["update t set a = 2", "update t set id = 3"]),
+    ("toast_full", 14, "create table t (id int primary key, big text, a int);"
+     "alter table t alter big set storage external; alter table t replica identity full;"
+     "insert into t values (1, repeat('x', 2100), 1)", ["update t set a = 2"]),
+    ("toast_key", 14, "create table t (k text primary key, a int);"
+     "alter table t alter k set storage external;"
+     "insert into t values (repeat('k', 2100), 1)", ["update t set a = 2"]),
+    ("truncate", 14, "create table t (id int primary key); create table t2 (id int primary key,"
+     " r int references t); create table t3 (id serial primary key)",
+     ["truncate t cascade", "truncate t3 restart identity", "truncate t, t2, t3"]),
+    ("message", 14, "create table t (id int primary key)",
+     ["select pg_logical_emit_message(true, 'tailrace', 'a' || chr(10))",
+      "select pg_logical_emit_message(false, 'app', '')",
+      "begin; insert into t values (1); select pg_logical_emit_message(true, 'x', 'y');"
+      " insert into t values (2); commit"]),
+    ("origin", 14, "create table t (id int primary key)",
+     ["select pg_replication_origin_create('from_crm');"
+      "select pg_replication_origin_session_setup('from_crm'); begin;"
+      "select pg_replication_origin_xact_setup('0/ABCDEF', '2024-01-01 00:00+00');"
+      "insert into t values (1); commit",
+      "insert into t values (2)"]),
+    ("ddl", 14, "create table t (id int primary key, gone int)",
+     ["begin; insert into t values (1, 1); alter table t drop column gone;"
+      " alter table t add \"Größe\" numeric(8,3) default 1.5; insert into t values (2); commit",
+      "alter table t rename to t_new", "insert into t_new values (3)",
+      "alter table t_new set schema information_schema"]),
+    ("savepoint", 14, "create table t (id int primary key)",
+     ["begin; insert into t values (1); savepoint s; insert into t values (2); rollback to s;"
+      " insert into t values (3); commit", "begin; insert into t values (4); rollback"]),
+    ("root", 14, "create table t (id int primary key, a text) partition by range (id);"
+     "create table t_low partition of t for values from (0) to (10)",
+     ["insert into t values (1, 'x')", "update t set id = 2", "delete from t"]),
+    ("generated", 18, "create table t (id int primary key, g int generated always as (id * 2) stored)",
+     ["insert into t values (4)", "update t set id = 5", "delete from t"]),
+]
+
+
+def psql(dsn, sql, *, rows=False):
+    out = subprocess.run(["psql", "-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", dsn],
+                         input=sql, text=True, capture_output=True, check=False)
+    if out.returncode:
+        sys.exit(out.stderr)
+    return [line.split("\t") for line in out.stdout.splitlines()] if rows else None
+
+
+def capture(label, dsn, case):
+    name, least, before, statements = case
+    version = int(psql(dsn, "show server_version_num", rows=True)[0][0]) // 10000
+    if version < least:
+        return
+    options = ", publish_generated_columns = stored" if name == "generated" else ""
+    options += ", publish_via_partition_root" if name == "root" else ""
+    publish = "insert, truncate" if name == "nothing" else "insert, update, delete, truncate"
+    psql(dsn, "drop schema public cascade; create schema public;"
+              "drop publication if exists capture;" + before + ";"
+              f"create publication capture for all tables with (publish = '{publish}'{options});"
+              "select pg_create_logical_replication_slot('capture', 'pgoutput')")
+    for statement in statements:
+        psql(dsn, statement + ";")
+    settings = ("set datestyle = iso; set intervalstyle = postgres; set timezone = utc;"
+                "set extra_float_digits = 3; set bytea_output = hex; set client_encoding = utf8;")
+    rows = psql(dsn, settings + "select lsn - '0/0'::pg_lsn, encode(data, 'hex')"
+                " from pg_logical_slot_peek_binary_changes('capture', null, null, 'proto_version', '1',"
+                " 'publication_names', 'capture', 'messages', 'true')", rows=True)
+    psql(dsn, "select pg_drop_replication_slot('capture'); drop publication capture;"
+              "select pg_replication_origin_drop(roname) from pg_replication_origin")
+    source = " | ".join(statements).replace("\t", " ").replace("\n", " ")
+    for number, (lsn, data) in enumerate(rows):
+        print(name, label, lsn, data, "", source if number == 0 else "same", sep="\t")
+
+
+for one in CASES:
+    capture(sys.argv[1], sys.argv[2], one)

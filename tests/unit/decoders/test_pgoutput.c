@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * decoders/pgoutput: messages of real servers, then the same ones damaged. */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/base/cursor.h"
+#include "tests/unit/decoders/dump.h"
+#include "tests/unit/decoders/suites.h"
+
+#define VECTORS_MAX 512
+#define FIELDS 6
+
+struct vector {
+    struct str name, server, bytes, expected;
+    uint64_t lsn;
+};
+
+struct fixture {
+    struct arena arena, scratch;
+    struct vector vectors[VECTORS_MAX];
+    int count;
+    const struct decoder_driver *driver;
+    struct decoder *d;
+    struct buf out;
+};
+
+static struct fixture f;
+
+/* The rows of a file under tests/cases, split at tabs, comments and empty lines left out. */
+static void load(const char *file)
+{
+    struct buf path = BUF_INIT, hex = BUF_INIT;
+    buf_addf(&path, "%s/tests/cases/%s", getenv("TR_SRCDIR"), file);
+    FILE *in = fopen(path.p, "r");
+    ck_assert_msg(in != NULL, "cannot open %s", path.p);
+    char *line = NULL;
+    size_t room = 0;
+    ssize_t len;
+    while ((len = getline(&line, &room, in)) > 0) {
+        if (line[0] == '#' || line[0] == '\n')
+            continue;
+        struct str fields[FIELDS] = {{0}};
+        size_t from = 0;
+        for (int field = 0; field < FIELDS; field++) {
+            size_t to = from + strcspn(line + from, "\t\n");
+            fields[field] = (struct str){line + from, to - from};
+            from = to + (line[to] == '\t');
+        }
+        ck_assert_int_lt(f.count, VECTORS_MAX);
+        struct vector *v = &f.vectors[f.count++];
+        buf_reset(&hex);
+        ck_assert(hex_bytes(fields[3], &hex));
+        ck_assert(str_to_u64(fields[2], &v->lsn));
+        v->name = arena_str(&f.arena, fields[0]);
+        v->server = arena_str(&f.arena, fields[1]);
+        v->bytes = arena_str(&f.arena, buf_str(&hex));
+        v->expected = arena_str(&f.arena, fields[4]);
+    }
+    free(line);
+    fclose(in);
+    buf_free(&path);
+    buf_free(&hex);
+}
+
+static void setup_with(const char *file)
+{
+    f = (struct fixture){.driver = decoder_find("pgoutput")};
+    ck_assert_ptr_nonnull(f.driver);
+    arena_init(&f.arena, 0, "test");
+    arena_init(&f.scratch, 0, "test");
+    load(file);
+    f.d = f.driver->open();
+}
+
+static void setup(void)
+{
+    setup_with("pgoutput.tsv");
+}
+
+static void setup_bad(void)
+{
+    setup_with("pgoutput_bad.tsv");
+}
+
+static void teardown(void)
+{
+    f.driver->close(f.d);
+    buf_free(&f.out);
+    arena_free(&f.arena);
+    arena_free(&f.scratch);
+}
+
+/* Feed a copy that ends where its allocation ends, so that a sanitizer sees a read past it. */
+static int feed(struct str bytes, uint64_t lsn, struct err *e)
+{
+    struct decoder_out out = dump_to(&f.out);
+    char *copy = malloc(bytes.len ? bytes.len : 1);
+    ck_assert_ptr_nonnull(copy);
+    if (bytes.len)
+        memcpy(copy, bytes.p, bytes.len);
+    arena_reset(&f.scratch);
+    buf_reset(&f.out);
+    int rc = f.driver->feed(f.d, (struct str){copy, bytes.len}, lsn, &f.scratch, &out, e);
+    free(copy);
+    return rc;
+}
+
+static bool same_case(int a, int b)
+{
+    return str_eq(f.vectors[a].name, f.vectors[b].name) &&
+           str_eq(f.vectors[a].server, f.vectors[b].server);
+}
+
+/* A new decoder that has read what stands before vector at in its case. */
+static void replay(int at)
+{
+    struct err e = ERR_INIT;
+    f.driver->close(f.d);
+    f.d = f.driver->open();
+    int from = at;
+    while (from > 0 && same_case(from - 1, at))
+        from--;
+    for (; from < at; from++)
+        ck_assert_msg(!feed(f.vectors[from].bytes, f.vectors[from].lsn, &e), "%s", e.msg);
+}
+
+START_TEST(real_messages)
+{
+    struct err e = ERR_INIT;
+    ck_assert_int_gt(f.count, 200);
+    for (int at = 0; at < f.count; at++) {
+        const struct vector *v = &f.vectors[at];
+        if (!at || !same_case(at - 1, at))
+            replay(at);
+        int rc = feed(v->bytes, v->lsn, &e);
+        ck_assert_msg(!rc, "%s %s, row %d: %s", v->name.p, v->server.p, at, e.msg);
+        ck_assert_msg(str_eq(buf_str(&f.out), v->expected), "%s %s, row %d: got\n%s\nnot\n%s",
+                      v->name.p, v->server.p, at, f.out.len ? f.out.p : "", v->expected.p);
+    }
+}
+END_TEST
+
+START_TEST(cut_at_every_byte)
+{
+    for (int at = 0; at < f.count; at++) {
+        const struct vector *v = &f.vectors[at];
+        replay(at);
+        for (size_t len = 0; len < v->bytes.len; len++) {
+            struct err e = ERR_INIT;
+            ck_assert_msg(feed((struct str){v->bytes.p, len}, v->lsn, &e) == -1,
+                          "%s %s row %d taken when cut to %zu bytes", v->name.p, v->server.p, at,
+                          len);
+            ck_assert_int_eq(e.code, E_DECODE);
+            ck_assert(str_starts(str_of(e.msg), "malformed pgoutput message "));
+            ck_assert_uint_eq(f.out.len, 0);
+        }
+        /* the cut ones left no trace: the whole one is still understood */
+        struct err e = ERR_INIT;
+        ck_assert_msg(!feed(v->bytes, v->lsn, &e), "%s", e.msg);
+        ck_assert(str_eq(buf_str(&f.out), v->expected));
+    }
+}
+END_TEST
+
+START_TEST(one_byte_too_many)
+{
+    for (int at = 0; at < f.count; at++) {
+        const struct vector *v = &f.vectors[at];
+        struct err e = ERR_INIT;
+        struct buf longer = BUF_INIT;
+        buf_add_str(&longer, v->bytes);
+        buf_add_char(&longer, 0);
+        replay(at);
+        ck_assert_int_eq(feed(buf_str(&longer), v->lsn, &e), -1);
+        ck_assert_int_eq(e.code, E_DECODE);
+        ck_assert(strstr(e.msg, "1 bytes after the end") != NULL);
+        buf_free(&longer);
+    }
+}
+END_TEST
+
+START_TEST(flipped_bits)
+{
+    int refused = 0, taken = 0;
+    for (int at = 0; at < f.count; at++) {
+        const struct vector *v = &f.vectors[at];
+        /* long ones are long by repetition */
+        size_t bytes = v->bytes.len < 128 ? v->bytes.len : 128;
+        for (size_t bit = 0; bit < bytes * 8; bit++) {
+            struct err e = ERR_INIT;
+            struct str copy = arena_str(&f.arena, v->bytes);
+            ((char *) (uintptr_t) copy.p)[bit / 8] ^= (char) (1 << bit % 8);
+            replay(at);
+            if (!feed(copy, v->lsn, &e)) {
+                taken++;
+                continue;
+            }
+            refused++;
+            ck_assert_int_eq(e.code, E_DECODE);
+            ck_assert(e.msg[0] && e.hint[0]);
+        }
+    }
+    ck_assert_int_gt(refused, 1000);
+    ck_assert_int_gt(taken, 1000);
+}
+END_TEST
+
+START_TEST(malformed_messages)
+{
+    ck_assert_int_gt(f.count, 20);
+    for (int at = 0; at < f.count; at++) {
+        const struct vector *v = &f.vectors[at];
+        struct err e = ERR_INIT;
+        if (!at || !same_case(at - 1, at))
+            replay(at);
+        int rc = feed(v->bytes, v->lsn, &e);
+        if (str_is(v->expected, "ok")) {
+            ck_assert_msg(!rc, "%s: %s", v->name.p, e.msg);
+            continue;
+        }
+        ck_assert_msg(rc == -1, "%s was taken", v->name.p);
+        ck_assert_msg(e.code == E_DECODE && strstr(e.msg, v->expected.p), "%s: got\n%s\nnot\n%s",
+                      v->name.p, e.msg, v->expected.p);
+    }
+}
+END_TEST
+
+static int relation_refined(void *self, const struct relation *wire, const struct relation **refined,
+                            struct err *e)
+{
+    (void) wire;
+    (void) e;
+    *refined = self;
+    return 0;
+}
+
+static int relation_refused(void *self, const struct relation *wire, const struct relation **refined,
+                            struct err *e)
+{
+    (void) self;
+    (void) wire;
+    (void) refined;
+    return err_set(e, E_STOPPED, "test");
+}
+
+static int feed_to(const struct decoder_out *out, struct str bytes, struct err *e)
+{
+    return f.driver->feed(f.d, bytes, 0, &f.scratch, out, e);
+}
+
+#define BEGIN ((struct str){"B\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\7", 21})
+#define RELATION ((struct str){"R\0\0\0\5s\0t\0d\0\1\1c\0\0\0\0\x17\xff\xff\xff\xff", 23})
+#define INSERT ((struct str){"I\0\0\0\5N\0\1n", 9})
+
+START_TEST(relation_is_told_when_it_differs)
+{
+    struct err e = ERR_INIT;
+    ck_assert_int_eq(feed(BEGIN, 0, &e), 0);
+    ck_assert_int_eq(feed(RELATION, 0, &e), 0);
+    ck_assert_str_eq(f.out.p, "relation v1 s.t d(c*:23/-1)");
+    ck_assert_int_eq(feed(RELATION, 0, &e), 0);
+    ck_assert_uint_eq(f.out.len, 0);
+    /* a new connection knows no relations and no transaction */
+    f.driver->restart(f.d);
+    ck_assert_int_eq(feed(BEGIN, 0, &e), 0);
+    ck_assert_int_eq(feed(INSERT, 0, &e), -1);
+    ck_assert_int_eq(feed(RELATION, 0, &e), 0);
+    ck_assert_str_eq(f.out.p, "relation v2 s.t d(c*:23/-1)");
+    ck_assert_int_eq(feed(INSERT, 0, &e), 0);
+    ck_assert_str_eq(f.out.p, "c s.t v2 #1 new(null)");
+}
+END_TEST
+
+START_TEST(relation_is_refined_by_the_caller)
+{
+    struct err e = ERR_INIT;
+    static const struct column columns[2] = {{.name = {"c", 1}, .key_position = 1}};
+    struct relation refined = {.oid = 5, .version = 77, .space = STR("s"), .name = STR("fine"),
+                               .identity = 'd', .column_count = 1, .columns = columns};
+    struct decoder_out out = dump_to(&f.out);
+    ck_assert_int_eq(feed_to(&out, BEGIN, &e), 0);
+    out.relation = relation_refused;
+    ck_assert_int_eq(feed_to(&out, RELATION, &e), -1);
+    ck_assert_int_eq(e.code, E_STOPPED);
+    ck_assert_int_eq(feed_to(&out, INSERT, &e), -1);
+    ck_assert_int_eq(e.code, E_DECODE);
+    out.relation = relation_refined;
+    out.self = &refined;
+    refined.column_count = 2;
+    ck_assert_int_eq(feed_to(&out, RELATION, &e), -1);
+    ck_assert_int_eq(e.code, E_INTERNAL);
+    refined.column_count = 1;
+    ck_assert_int_eq(feed_to(&out, RELATION, &e), 0);
+    ck_assert_int_eq(feed(INSERT, 0, &e), 0);
+    ck_assert_str_eq(f.out.p, "c s.fine v77 #1 new(null)");
+}
+END_TEST
+
+START_TEST(many_relations)
+{
+    struct err e = ERR_INIT;
+    uint8_t relation[23], insert[9];
+    memcpy(relation, RELATION.p, sizeof relation);
+    memcpy(insert, INSERT.p, sizeof insert);
+    ck_assert_int_eq(feed(BEGIN, 0, &e), 0);
+    for (uint32_t oid = 1; oid <= 5000; oid++) {
+        put_be(relation + 1, oid * 64, 4);
+        ck_assert_int_eq(feed((struct str){(char *) relation, sizeof relation}, 0, &e), 0);
+    }
+    for (uint32_t oid = 1; oid <= 5000; oid++) {
+        put_be(insert + 1, oid * 64, 4);
+        ck_assert_int_eq(feed((struct str){(char *) insert, sizeof insert}, 0, &e), 0);
+    }
+}
+END_TEST
+
+START_TEST(origin_of_absurd_length)
+{
+    struct err e = ERR_INIT;
+    struct buf origin = BUF_INIT;
+    char *name = calloc(1, 70000);
+    ck_assert_ptr_nonnull(name);
+    memset(name, 'x', 69999);
+    buf_add(&origin, "O\0\0\0\0\0\0\0\1", 9);
+    buf_add(&origin, name, 70000);
+    ck_assert_int_eq(feed(BEGIN, 0, &e), 0);
+    ck_assert_int_eq(feed(buf_str(&origin), 0, &e), -1);
+    ck_assert_msg(strstr(e.msg, "origin's name has 69999 bytes") != NULL, "%s", e.msg);
+    free(name);
+    buf_free(&origin);
+}
+END_TEST
+
+START_TEST(options_quote_the_publications)
+{
+    f.driver->start_options(STR("\"a\",\"it's\""), 150000, &f.out);
+    ck_assert_str_eq(f.out.p, "\"proto_version\" '1', \"publication_names\" '\"a\",\"it''s\"', "
+                              "\"messages\" 'true'");
+    ck_assert_ptr_null(decoder_find("wal2json"));
+}
+END_TEST
+
+Suite *pgoutput_suite(void)
+{
+    Suite *s = suite_create("pgoutput");
+    TCase *t = tcase_create("real");
+    tcase_set_timeout(t, 60);
+    tcase_add_checked_fixture(t, setup, teardown);
+    tcase_add_test(t, real_messages);
+    tcase_add_test(t, cut_at_every_byte);
+    tcase_add_test(t, one_byte_too_many);
+    tcase_add_test(t, flipped_bits);
+    suite_add_tcase(s, t);
+    t = tcase_create("made");
+    tcase_add_checked_fixture(t, setup_bad, teardown);
+    tcase_add_test(t, malformed_messages);
+    tcase_add_test(t, relation_is_told_when_it_differs);
+    tcase_add_test(t, relation_is_refined_by_the_caller);
+    tcase_add_test(t, many_relations);
+    tcase_add_test(t, origin_of_absurd_length);
+    tcase_add_test(t, options_quote_the_publications);
+    suite_add_tcase(s, t);
+    return s;
+}
