@@ -43,7 +43,8 @@ uint64_t store_map_bytes(struct store *s);
 int store_get(struct store *s, enum store_table t, struct str key, struct buf *out, bool *found, struct err *e) MUST_CHECK;
 
 /* The first entry with a key >= from: key and value copied; *found false at the end. With last,
- * the last entry with a key <= from. */
+ * the last entry with a key <= from. A value of NULL asks for the key alone, unchecked. An empty
+ * from is before all keys. */
 int store_seek(struct store *s, enum store_table t, struct str from, bool last, struct buf *key, struct buf *value,
                bool *found, struct err *e) MUST_CHECK;
 
@@ -61,7 +62,10 @@ void store_abort(struct store_txn *t);
 /* begin, put, commit in one. */
 int store_put_one(struct store *s, enum store_table table, struct str key, struct str value, struct err *e) MUST_CHECK;
 
-/* CRC32C (Castagnoli), hardware when there. */
+/* CRC32C (Castagnoli), hardware when there; crc is that of the bytes before, 0 at the start. Any
+ * thread. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t len);
+/* The same without special instructions: what crc32c falls back to, and its test's other opinion. */
+uint32_t crc32c_portable(uint32_t crc, const void *bytes, size_t len);
 
 #endif
