@@ -2,7 +2,7 @@ libtailrace_a_SOURCES += \
 	agent/base/arena.c agent/base/arena.h \
 	agent/base/buf.c \
 	agent/base/clock.h \
-	agent/base/config.h \
+	agent/base/config.c agent/base/config.h \
 	agent/base/crc32c.c \
 	agent/base/cursor.h \
 	agent/base/env.c agent/base/env.h \

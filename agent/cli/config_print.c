@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The effective configuration as YAML, each value with where it came from. It loads again, except
+ * for secrets, which are never written.
+ */
+#include "agent/cli/config.h"
+#include "agent/cli/load.h"
+
+/* A text that YAML reads back as the same text: plain when it is surely plain, else quoted. JSON's
+ * quoting is YAML's; a $ is doubled, since texts are expanded when they are read. */
+static void add_scalar(struct buf *out, const char *text)
+{
+    struct buf doubled = BUF_INIT;
+    size_t plain = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.");
+    bool letter = (text[0] >= 'a' && text[0] <= 'z') || (text[0] >= 'A' && text[0] <= 'Z');
+    bool word = strcmp(text, "null") == 0;
+    if ((letter || text[0] == '/') && !text[plain] && !word) {
+        buf_add_text(out, text);
+        return;
+    }
+    for (const char *p = text; *p; p++) {
+        if (*p == '$')
+            buf_add_char(&doubled, '$');
+        buf_add_char(&doubled, *p);
+    }
+    buf_add_json(out, buf_str(&doubled));
+    buf_free(&doubled);
+}
+
+static const void *field_of(const struct option *o, const void *base)
+{
+    return (const char *) base + o->offset;
+}
+
+static void add_list(struct buf *out, const struct config_list *list)
+{
+    buf_add_char(out, '[');
+    for (int at = 0; at < list->count; at++) {
+        buf_add_text(out, at ? ", " : "");
+        add_scalar(out, list->items[at]);
+    }
+    buf_add_char(out, ']');
+}
+
+static void add_value(struct buf *out, const struct option *o, const void *field)
+{
+    const char *text = NULL;
+    unsigned word;
+    switch (o->type) {
+    case OPTION_SECRET:
+        buf_add_text(out, "\"‹set›\"");
+        break;
+    case OPTION_TEXT:
+    case OPTION_WORD:
+        memcpy(&text, field, sizeof text);
+        add_scalar(out, text ? text : "");
+        break;
+    case OPTION_BOOL:
+        buf_add_text(out, *(const bool *) field ? "true" : "false");
+        break;
+    case OPTION_INT:
+        buf_addf(out, "%lld", (long long) *(const int64_t *) field);
+        break;
+    case OPTION_ENUM:
+        memcpy(&word, field, sizeof word);
+        buf_addf(out, "%.*s", STR_ARG(option_word(o, (int) word)));
+        break;
+    case OPTION_LIST:
+        add_list(out, field);
+        break;
+    }
+}
+
+static void add_origin(struct buf *out, const struct loaded *loaded, const void *field)
+{
+    const struct origin *origin = load_origin(loaded, field);
+    if (!origin || (!origin->at.line && !origin->derived))
+        buf_add_text(out, " # default\n");
+    else if (origin->derived)
+        buf_add_text(out, " # derived\n");
+    else
+        buf_addf(out, " # %s:%d%s\n", loaded->config.path, origin->at.line,
+                 origin->secret ? ", !secret" : "");
+}
+
+/* All options of a section; first and rest are what stands in front of the first and other lines. */
+static void add_section(struct buf *out, const struct loaded *loaded, enum option_section section,
+                        const void *base, const char *first, const char *rest)
+{
+    bool any = false;
+    for (int row = 0; row < OPTION_ROWS; row++) {
+        const struct option *o = option_row(row);
+        if (o->section != section)
+            continue;
+        buf_addf(out, "%s%s: ", any ? rest : first, o->name);
+        add_value(out, o, field_of(o, base));
+        add_origin(out, loaded, field_of(o, base));
+        any = true;
+    }
+}
+
+static void add_part(struct buf *out, const struct loaded *loaded, enum option_section section)
+{
+    buf_addf(out, "%s:\n", option_section_path(section));
+    add_section(out, loaded, section, &loaded->config, "  ", "  ");
+}
+
+void config_print(const struct config *c, struct buf *out)
+{
+    const struct loaded *loaded = (const struct loaded *) c;
+    add_section(out, loaded, SECTION_top, c, "", "");
+    add_part(out, loaded, SECTION_source);
+    add_part(out, loaded, SECTION_events);
+    add_part(out, loaded, SECTION_bus);
+    buf_add_text(out, "targets:\n");
+    for (int at = 0; at < c->target_count; at++) {
+        buf_addf(out, "  %s:\n", c->targets[at].name);
+        add_section(out, loaded, SECTION_target, &c->targets[at], "    ", "    ");
+    }
+    buf_add_text(out, "routes:\n");
+    for (int at = 0; at < c->route_count; at++)
+        add_section(out, loaded, SECTION_route, &c->routes[at], "  - ", "    ");
+    add_part(out, loaded, SECTION_http);
+    add_part(out, loaded, SECTION_log);
+}
