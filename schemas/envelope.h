@@ -60,6 +60,8 @@ int envelope_schema_texts(const struct envelope_options *o, const struct relatio
                           struct str *key, struct str *value, struct err *e) MUST_CHECK;
 
 struct envelope_reader;
+
+/* A reader of events by the schemas of r, which outlives it. */
 struct envelope_reader *envelope_reader_open(struct registry *r);
 void envelope_reader_close(struct envelope_reader *rd);
 

@@ -1,5 +1,6 @@
 # Unit tests: one program a folder of the tree, each folder's list in its own file.
 EXTRA_DIST += tests/README.md
+include tests/lint/local.mk
 include tests/unit/base.mk
 include tests/unit/store.mk
 include tests/unit/net.mk

@@ -27,6 +27,7 @@ enum metric_id {
 
 struct metrics;
 
+/* All rows at zero, to be given back by metrics_close once nobody writes. */
 struct metrics *metrics_open(void);
 void metrics_close(struct metrics *m);
 

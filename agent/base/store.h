@@ -48,6 +48,8 @@ int store_get(struct store *s, enum store_table t, struct str key, struct buf *o
 int store_seek(struct store *s, enum store_table t, struct str from, bool last, struct buf *key, struct buf *value,
                bool *found, struct err *e) MUST_CHECK;
 
+/* A write transaction of this thread; ends by store_commit or store_abort. Puts replace what was
+ * there, and are seen by others once committed. */
 int store_begin(struct store *s, struct store_txn **t, struct err *e) MUST_CHECK;
 int store_put(struct store_txn *t, enum store_table table, struct str key, struct str value, struct err *e) MUST_CHECK;
 /* Deleting what is not there is no error. */

@@ -27,6 +27,7 @@ struct parked {
     uint64_t behind;           /* number of the row it queues behind; 0 = itself bad */
 };
 
+/* The parked rows that store holds; their keys are read into memory. store outlives it. */
 int park_open(struct store *store, struct park **out, struct err *e) MUST_CHECK;
 void park_close(struct park *p);
 /* Durable when it returns 0; fills number. */

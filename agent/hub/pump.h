@@ -39,6 +39,7 @@ struct pump_parts {
 };
 
 struct pump;
+/* A pump that does nothing until pump_run; what parts names outlives it, parts itself is copied. */
 struct pump *pump_open(const struct pump_parts *parts);
 /* 0 after a stop, -1 with the reason when a person is needed (the other routes go on). */
 int pump_run(struct pump *p, struct err *e) MUST_CHECK;

@@ -50,6 +50,7 @@ struct source_parts {
     struct registry *registry;
 };
 
+/* A source that does nothing until source_run; parts is copied. */
 struct source *source_open(const struct source_parts *parts);
 /* 0 after a stop, -1 with the reason when a person is needed. */
 int source_run(struct source *s, struct err *e) MUST_CHECK;

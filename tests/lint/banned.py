@@ -12,7 +12,7 @@ from csource import bare, done, fault, files, functions, read
 CALLS = {
     "strcpy": "buf_add or arena_str", "strcat": "buf_add", "sprintf": "snprintf or buf_addf",
     "vsprintf": "vsnprintf or buf_vaddf", "strtok": "a struct str that moves on",
-    "strtok_r": "a struct str that moves on", "atoi": "str_to_i64", "atol": "str_to_i64",
+    "atoi": "str_to_i64", "atol": "str_to_i64",
     "atoll": "str_to_i64", "atof": "strtod with its end checked", "alloca": "an arena",
     "gets": "getline", "setjmp": "a return code", "sigsetjmp": "a return code",
     "longjmp": "a return code", "siglongjmp": "a return code",
