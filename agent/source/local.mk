@@ -1,1 +1,4 @@
-libtailrace_a_SOURCES += agent/source/source.h agent/source/preflight.h agent/source/catalog.h
+libtailrace_a_SOURCES += \
+	agent/source/catalog.c agent/source/catalog.h \
+	agent/source/preflight.h \
+	agent/source/source.h

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Two questions make a relation: what are its columns (by table), and what is a type (by OID).
+ *
+ * They are kept apart because a RELATION message tells the types as they were when the row was
+ * written: only the facts of these types are looked up, never those of a column that was given
+ * another type since. Facts that no message has (not null, default, key) come by column name.
+ * All names are qualified and search_path is emptied, so that format_type and pg_get_expr name
+ * schemas too.
+ */
+#include "agent/source/catalog.h"
+
+#include <stdio.h>
+
+#define CATALOG_MS 30000
+#define INDEX_KEYS_MAX 32 /* of a server as built by default */
+
+/* A table can publish updates when each table that holds its rows has an identity. */
+static const char tables_sql[] =
+    "WITH t AS (SELECT c.oid, n.nspname, c.relname, c.relreplident, c.relkind, c.relowner,"
+    "  CASE WHEN c.relkind = 'p' THEN ARRAY(SELECT p.relid::pg_catalog.oid"
+    "    FROM pg_catalog.pg_partition_tree(c.oid) p WHERE p.isleaf)"
+    "    ELSE ARRAY[c.oid] END AS leaves"
+    "  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    "  WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence = 'p'"
+    "  AND pg_catalog.left(n.nspname, 3) <> 'pg_'"
+    "  AND n.nspname NOT IN ('information_schema', 'tailrace'))"
+    "SELECT t.oid, t.nspname, t.relname, t.relreplident,"
+    " NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class l WHERE l.oid = ANY (t.leaves || t.oid)"
+    "   AND NOT CASE l.relreplident WHEN 'f' THEN true WHEN 'n' THEN false"
+    "   WHEN 'd' THEN EXISTS (SELECT 1 FROM pg_catalog.pg_index i"
+    "     WHERE i.indrelid = l.oid AND i.indisprimary AND i.indisvalid)"
+    "   ELSE EXISTS (SELECT 1 FROM pg_catalog.pg_index i"
+    "     WHERE i.indrelid = l.oid AND i.indisreplident AND i.indisvalid) END),"
+    " EXISTS (SELECT 1 FROM pg_catalog.pg_index i"
+    "   WHERE i.indrelid = t.oid AND i.indisprimary),"
+    " t.relkind = 'p',"
+    " (SELECT CASE WHEN pg_catalog.max(l.reltuples) < 0 THEN -1"
+    "   ELSE pg_catalog.sum(GREATEST(l.reltuples, 0))::pg_catalog.int8 END"
+    "   FROM pg_catalog.pg_class l WHERE l.oid = ANY (t.leaves)),"
+    " pg_catalog.pg_has_role(t.relowner, 'USAGE')"
+    " FROM t ORDER BY t.nspname COLLATE \"C\", t.relname COLLATE \"C\"";
+
+/* Key columns of a table: of the primary key, else of the identity index; $1 is the table. */
+static const char columns_sql[] =
+    "WITH k AS (SELECT i.indexrelid, i.indkey, i.indnkeyatts FROM pg_catalog.pg_index i"
+    "  WHERE i.indrelid = $1::pg_catalog.oid AND (i.indisprimary OR i.indisreplident)"
+    "  ORDER BY i.indisprimary DESC LIMIT 1),"
+    " kc AS (SELECT u.attnum, u.at FROM k,"
+    "  LATERAL unnest(k.indkey::pg_catalog.int2[]) WITH ORDINALITY u (attnum, at)"
+    "  WHERE u.at <= k.indnkeyatts),"
+    " ic AS (SELECT u.attnum FROM pg_catalog.pg_class c"
+    "  JOIN pg_catalog.pg_index i ON i.indrelid = c.oid,"
+    "  LATERAL unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY u (attnum, at)"
+    "  WHERE c.oid = $1::pg_catalog.oid AND u.at <= i.indnkeyatts"
+    "  AND CASE c.relreplident WHEN 'd' THEN i.indisprimary WHEN 'i' THEN i.indisreplident"
+    "  ELSE false END)"
+    "SELECT n.nspname, c.relname, c.relreplident, a.attname, a.atttypid, a.atttypmod,"
+    " a.attnotnull, a.attgenerated = 's', COALESCE(kc.at, 0),"
+    " c.relreplident = 'f' OR ic.attnum IS NOT NULL,"
+    " CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END"
+    " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
+    " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+    "  AND NOT a.attisdropped AND a.attgenerated <> 'v'"
+    " LEFT JOIN pg_catalog.pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum"
+    " LEFT JOIN kc ON kc.attnum = a.attnum LEFT JOIN ic ON ic.attnum = a.attnum"
+    " WHERE c.oid = $1::pg_catalog.oid ORDER BY a.attnum";
+
+/* Types by OID and modifier: domains are followed to what they rest on, also below an array. */
+static const char types_sql[] =
+    "WITH RECURSIVE w AS (SELECT u.at, u.oid, u.mod FROM unnest($1::pg_catalog.oid[],"
+    "  $2::pg_catalog.int4[]) WITH ORDINALITY u (oid, mod, at)),"
+    " d AS (SELECT w.at, w.oid, w.mod, 0 AS deep, false AS arr FROM w"
+    "  UNION ALL SELECT d.at,"
+    "  CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.typelem END,"
+    "  CASE WHEN t.typtype = 'd' AND d.mod < 0 THEN t.typtypmod ELSE d.mod END,"
+    "  d.deep + 1, d.arr OR t.typtype <> 'd'"
+    "  FROM d JOIN pg_catalog.pg_type t ON t.oid = d.oid WHERE d.deep < 32"
+    "  AND (t.typtype = 'd' OR (NOT d.arr AND t.typtype = 'b' AND t.typelem <> 0"
+    "   AND EXISTS (SELECT 1 FROM pg_catalog.pg_type e"
+    "    WHERE e.oid = t.typelem AND e.typarray = t.oid)))),"
+    " b AS (SELECT DISTINCT ON (at) at, oid, mod, arr FROM d ORDER BY at, deep DESC)"
+    "SELECT t.typname, pg_catalog.format_type(w.oid, w.mod), b.oid, b.mod, b.arr, bt.typtype,"
+    " bt.typname, (SELECT pg_catalog.json_agg(e.enumlabel ORDER BY e.enumsortorder)"
+    "  FROM pg_catalog.pg_enum e WHERE e.enumtypid = b.oid)"
+    " FROM w LEFT JOIN pg_catalog.pg_type t ON t.oid = w.oid LEFT JOIN b ON b.at = w.at"
+    " LEFT JOIN pg_catalog.pg_type bt ON bt.oid = b.oid ORDER BY w.at";
+
+static int qualify_names(const struct env *env, PGconn *c, struct err *e)
+{
+    return pg_run(env, c, "read catalog", "SET search_path = ''", e);
+}
+
+static struct str kept(struct arena *a, const PGresult *res, int row, int col)
+{
+    return arena_str(a, pg_text(res, row, col));
+}
+
+int catalog_tables(const struct env *env, PGconn *c, const struct config_list *patterns,
+                   struct arena *a, struct catalog_table **tables, int *count, struct err *e)
+{
+    if (qualify_names(env, c, e))
+        return -1;
+    PGresult *res = pg_exec(env, c, "list tables", tables_sql, CATALOG_MS, e);
+    if (!res)
+        return -1;
+    int rows = PQntuples(res);
+    *tables = arena_zalloc(a, (size_t) rows + 1, sizeof **tables);
+    *count = 0;
+    for (int row = 0; row < rows; row++) {
+        if (!config_list_matches(patterns, pg_text(res, row, 1), pg_text(res, row, 2)))
+            continue;
+        (*tables)[(*count)++] = (struct catalog_table){
+            .oid = (uint32_t) pg_int(res, row, 0),
+            .space = kept(a, res, row, 1),
+            .name = kept(a, res, row, 2),
+            .identity = pg_text(res, row, 3).p[0],
+            .has_identity = pg_bool(res, row, 4),
+            .has_key = pg_bool(res, row, 5),
+            .partitioned = pg_bool(res, row, 6),
+            .rows = PQgetisnull(res, row, 7) ? -1 : pg_int(res, row, 7),
+            .owned = pg_bool(res, row, 8),
+        };
+    }
+    PQclear(res);
+    return 0;
+}
+
+static PGresult *read_columns(const struct env *env, PGconn *c, uint32_t oid, struct err *e)
+{
+    char text[16];
+    const char *const values[] = {text};
+    snprintf(text, sizeof text, "%u", oid);
+    return pg_exec_params(env, c, "read columns", columns_sql, 1, values, CATALOG_MS, e);
+}
+
+static void take_type(struct column *col, const PGresult *res, int row, struct arena *a)
+{
+    uint32_t base = (uint32_t) pg_int(res, row, 2);
+    bool array;
+    if (PQgetisnull(res, row, 0) || !base) /* the type is gone: what its OID tells must do */
+        return;
+    col->type_name = kept(a, res, row, 0);
+    col->type_sql = kept(a, res, row, 1);
+    col->typmod = (int32_t) pg_int(res, row, 3);
+    col->array = pg_bool(res, row, 4);
+    if (str_is(pg_text(res, row, 5), "e")) {
+        col->kind = TYPE_ENUM;
+        col->enum_labels = kept(a, res, row, 7);
+    } else if (str_is(pg_text(res, row, 6), "citext")) {
+        col->kind = TYPE_TEXT;
+    } else {
+        col->kind = type_kind_of_oid(base, &array);
+    }
+}
+
+/* Complete columns by the types that their type_oid and typmod name. */
+static int take_types(const struct env *env, PGconn *c, struct column *cols, int count,
+                      struct arena *a, struct err *e)
+{
+    struct buf oids = BUF_INIT, mods = BUF_INIT;
+    for (int at = 0; at < count; at++) {
+        buf_addf(&oids, "%c%u", at ? ',' : '{', cols[at].type_oid);
+        buf_addf(&mods, "%c%d", at ? ',' : '{', cols[at].typmod);
+    }
+    buf_add_text(&oids, count ? "}" : "{}");
+    buf_add_text(&mods, count ? "}" : "{}");
+    const char *const values[] = {oids.p, mods.p};
+    PGresult *res = pg_exec_params(env, c, "read types", types_sql, 2, values, CATALOG_MS, e);
+    buf_free(&oids);
+    buf_free(&mods);
+    if (!res)
+        return -1;
+    if (PQntuples(res) != count) {
+        PQclear(res);
+        return err_set(e, E_INTERNAL, "types asked for and types found differ in number");
+    }
+    for (int at = 0; at < count; at++)
+        take_type(&cols[at], res, at, a);
+    PQclear(res);
+    return 0;
+}
+
+/* What only the catalog knows of a column, by name. */
+static void take_facts(struct column *col, const PGresult *res, int row, struct arena *a)
+{
+    col->not_null = pg_bool(res, row, 6);
+    col->generated = pg_bool(res, row, 7);
+    col->key_position = (int) pg_int(res, row, 8);
+    col->default_sql = kept(a, res, row, 10);
+}
+
+static struct relation *new_relation(struct arena *a, const struct relation *like, int count,
+                                     struct column **cols)
+{
+    struct relation *rel = arena_zalloc(a, 1, sizeof *rel);
+    *rel = *like;
+    *cols = arena_zalloc(a, (size_t) count + 1, sizeof **cols);
+    rel->columns = *cols;
+    rel->column_count = count;
+    return rel;
+}
+
+/* Positions in a key are dense from 1; key columns that are not there leave no hole. */
+static int number_keys(struct column *cols, int count)
+{
+    int keys = 0, last = count > INDEX_KEYS_MAX ? count : INDEX_KEYS_MAX;
+    for (int from = 1; from <= last; from++)
+        for (int at = 0; at < count; at++)
+            if (cols[at].key_position == from)
+                cols[at].key_position = ++keys;
+    return keys;
+}
+
+int catalog_describe(const struct env *env, PGconn *c, uint32_t oid, struct arena *a,
+                     const struct relation **out, struct err *e)
+{
+    if (qualify_names(env, c, e))
+        return -1;
+    PGresult *res = read_columns(env, c, oid, e);
+    if (!res)
+        return -1;
+    int rows = PQntuples(res);
+    if (rows == 0) {
+        PQclear(res);
+        err_set(e, E_PG_QUERY, "table with oid %u is not there", oid);
+        e->class = ERR_GONE;
+        return -1;
+    }
+    int count = PQgetisnull(res, 0, 3) ? 0 : rows;
+    struct relation like = {.oid = oid, .version = 1, .identity = pg_text(res, 0, 2).p[0]};
+    struct column *cols;
+    struct relation *rel = new_relation(a, &like, count, &cols);
+    rel->space = kept(a, res, 0, 0);
+    rel->name = kept(a, res, 0, 1);
+    for (int row = 0; row < count; row++) {
+        cols[row].name = kept(a, res, row, 3);
+        cols[row].type_oid = (uint32_t) pg_int(res, row, 4);
+        cols[row].typmod = (int32_t) pg_int(res, row, 5);
+        cols[row].identity = pg_bool(res, row, 9);
+        take_facts(&cols[row], res, row, a);
+    }
+    PQclear(res);
+    rel->key_count = number_keys(cols, count);
+    if (take_types(env, c, cols, count, a, e))
+        return -1;
+    *out = rel;
+    return 0;
+}
+
+/* A key for a table that the catalog no longer has: its identity, unless that is the whole row. */
+static void key_from_identity(struct column *cols, int count, char identity)
+{
+    for (int at = 0; at < count; at++)
+        cols[at].key_position = cols[at].identity && identity != 'f' ? at + 1 : 0;
+}
+
+int catalog_refine(const struct env *env, PGconn *c, const struct relation *wire, struct arena *a,
+                   const struct relation **out, struct err *e)
+{
+    struct column *cols;
+    int count = wire->column_count;
+    if (qualify_names(env, c, e))
+        return -1;
+    PGresult *res = read_columns(env, c, wire->oid, e);
+    if (!res)
+        return -1;
+    struct relation *rel = new_relation(a, relation_copy(a, wire), count, &cols);
+    for (int at = 0; at < count; at++) {
+        cols[at] = wire->columns[at];
+        cols[at].name = arena_str(a, wire->columns[at].name);
+        for (int row = 0; row < PQntuples(res); row++)
+            if (str_eq(pg_text(res, row, 3), cols[at].name))
+                take_facts(&cols[at], res, row, a);
+    }
+    if (PQntuples(res) == 0)
+        key_from_identity(cols, count, wire->identity);
+    PQclear(res);
+    rel->key_count = number_keys(cols, count);
+    if (take_types(env, c, cols, count, a, e))
+        return -1;
+    *out = rel;
+    return 0;
+}
