@@ -29,6 +29,10 @@ struct cli {
  * others as in errors.def. */
 int cli_main(struct env *env, int argc, char **argv);
 
+/* Argv to a call, without running it: E_USAGE with the nearest right name. A wish for help is command
+ * "help" with the name of the command meant, --version is command "version". */
+int cli_parse(struct env *env, int argc, char **argv, struct cli *out, struct err *e) MUST_CHECK;
+
 /* Value of a flag: as given, else its default; NULL when it is neither. A switch that was given is "". */
 const char *cli_flag(const struct cli *c, const char *name);
 /* A flag's value as a number in [low, high]; E_USAGE otherwise. */
@@ -39,8 +43,10 @@ struct config *cli_config(const struct cli *c, struct err *e) MUST_CHECK;
 /* Each returns 0, a positive exit code, or -1 with err filled. */
 #define COMMAND(name, function, arguments, summary, description) int function(struct cli *c, struct err *e);
 #define FLAG(command, name, metavar, default_value, help)
+#define EXAMPLE(command, line, what)
 #include "agent/commands.def"
 #undef COMMAND
 #undef FLAG
+#undef EXAMPLE
 
 #endif

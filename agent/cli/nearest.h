@@ -29,12 +29,15 @@ static inline void nearest_try(struct nearest *n, const char *name)
     }
 }
 
-/* The best name when it is near enough to be meant (a third of its letters differ at most), else
- * NULL. */
+/* The best name when it is near enough to be meant, else NULL: a third of the letters may differ, and
+ * one more when the first letter is right (two letters swapped count as two). */
 static inline const char *nearest_get(const struct nearest *n)
 {
-    size_t longer = n->best && strlen(n->best) > n->word.len ? strlen(n->best) : n->word.len;
-    return n->best && n->distance <= (longer + 2) / 3 && n->distance < longer ? n->best : NULL;
+    if (!n->best || !n->word.len)
+        return NULL;
+    size_t longer = strlen(n->best) > n->word.len ? strlen(n->best) : n->word.len;
+    size_t allowed = (longer + 2) / 3 + (n->best[0] == n->word.p[0]);
+    return n->distance <= allowed && n->distance < longer ? n->best : NULL;
 }
 
 #endif
