@@ -9,3 +9,4 @@ libtailrace_a_SOURCES += \
 	agent/cli/option.c agent/cli/option.h \
 	agent/cli/secret.c agent/cli/secret.h \
 	agent/cli/version.c
+libtailrace_a_SOURCES += agent/cli/status.c agent/cli/status.h agent/cli/status_text.c agent/cli/top.c

@@ -6,3 +6,8 @@ tests_unit_test_cli_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_cli_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += examples/tailrace.yaml tests/cases/config_faults tests/cases/table_patterns.tsv \
 	tests/cases/masked_lines.tsv tests/cases/variables.tsv tests/cases/command_lines.tsv
+check_PROGRAMS += tests/unit/test_status
+tests_unit_test_status_SOURCES = tests/unit/cli/test_status.c
+tests_unit_test_status_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_status_LDADD = $(UNIT_LIBS)
+EXTRA_DIST += tests/cases/status
