@@ -1,5 +1,5 @@
 #!/bin/bash
-# shellcheck disable=SC1091
+# shellcheck disable=SC1091,SC2034
 # SPDX-License-Identifier: Apache-2.0
 # usage: idle.sh [--seconds N]
 #

@@ -25,6 +25,8 @@ die() { printf '%s: %s\n' "${0##*/}" "$*" >&2; exit 1; }
 ok() { PASSED=$((PASSED + 1)); printf 'ok - %s\n' "$*"; }
 bad() { FAILED=$((FAILED + 1)); printf 'not ok - %s\n' "$*"; }
 
+as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
+
 work_open() {
     W=$(mktemp -d "${TMPDIR:-/tmp}/tailrace-test.XXXXXX")
     chmod 711 "$W"
@@ -38,7 +40,7 @@ work_close() {
     for x in ${CHILDREN[@]+"${CHILDREN[@]}"}; do pid_stop "$x" 3; done
     for x in ${AGENTS[@]+"${AGENTS[@]}"}; do pid_stop "${AGENT_PID[$x]:-}" 5; done
     for x in ${SERVERS[@]+"${SERVERS[@]}"}; do pg "$x" stop >/dev/null 2>&1; done
-    ! mountpoint -q "$W/mount" || umount "$W/mount"
+    ! mountpoint -q "$W/mount" || as_root umount "$W/mount"
     if [ "${TR_KEEP:-}" != no ] && { [ $code -ne 0 ] || [ $FAILED -gt 0 ] || [ -n "${TR_KEEP:-}" ]; }; then
         rm -rf "$W"/*/data "$W"/*/state
         note "logs are kept in $W"

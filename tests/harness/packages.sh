@@ -9,14 +9,20 @@
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libpq-dev liblmdb-dev liblz4-dev libfyaml-dev libjansson-dev
 libmicrohttpd-dev libssl-dev libsystemd-dev"
 SERVER_PACKAGES="postgresql postgresql-client"
-TEST_PACKAGES="clang libclang-rt-14-dev check libavro-dev nodejs npm jq curl python3 universal-ctags shellcheck xz-utils man-db"
+TEST_PACKAGES="clang:clang libclang-rt-14-dev check libavro-dev node:nodejs npm:npm jq:jq curl:curl python3:python3 ctags:universal-ctags
+shellcheck:shellcheck xz:xz-utils man:man-db git:git"
 
 _policy=/usr/sbin/policy-rc.d
 _cluster=/etc/postgresql-common/createcluster.conf
 
-# packages_missing PACKAGE...: those that are not installed.
+# packages_missing PACKAGE...: those that are not installed. COMMAND:PACKAGE is not missing while the command is there,
+# wherever it came from.
 packages_missing() {
     for _p; do
+        case $_p in *:*)
+            command -v "${_p%%:*}" >/dev/null 2>&1 || printf '%s ' "${_p#*:}"
+            continue ;;
+        esac
         dpkg-query -W -f '${Status}\n' "$_p" 2>/dev/null | grep -q '^install ok installed' || printf '%s ' "$_p"
     done
 }

@@ -2,6 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2086,SC1091
 # usage: kill.sh [--kills N] [--seed S] [--power] [--native] [--plant lost|duplicated] [--source V] [--target V] [--rate N]
+# check.sh runs: kill.sh --kills 25 --seed 11
+# check.sh runs: kill.sh --kills 15 --seed 12 --power --source debian --target 18
+# check.sh runs, must fail: kill.sh --kills 2 --seed 13 --plant lost
+# check.sh runs, must fail: kill.sh --kills 2 --seed 14 --plant duplicated
 #
 # Exactly once under kills. A mixed load runs on the source while the agent (kill -9), the source server and the target
 # server (every process at once) are killed at random moments. Then the load ends, everything drains, and the effects on
