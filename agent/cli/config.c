@@ -106,20 +106,28 @@ static int line_of_same_key(struct fy_node *map, const struct fy_node_pair *unti
     return 0;
 }
 
-/* A pair of a map that has a readable key which is not a repeat; false after a fault. */
-static bool pair_read(struct loader *l, struct fy_node *map, struct fy_node_pair *pair,
-                      struct place map_at, struct str *key, struct load_item *value)
+/* A pair of a map: its key, and its value (path is for the caller to fill). */
+struct pair {
+    struct str key;
+    struct place at; /* of the key */
+    struct load_item value;
+};
+
+/* The pair when it has a readable key which is not a repeat; false after a fault. */
+static bool pair_read(struct loader *l, const struct load_item *map, struct fy_node_pair *node,
+                      struct pair *out)
 {
-    struct place at = load_place(fy_node_pair_key(pair), map_at);
-    if (!key_text(l, fy_node_pair_key(pair), at, key))
+    out->at = load_place(fy_node_pair_key(node), map->at);
+    if (!key_text(l, fy_node_pair_key(node), out->at, &out->key))
         return false;
-    int line = line_of_same_key(map, pair, *key);
+    int line = line_of_same_key(map->node, node, out->key);
     if (line) {
-        fault_add(l->faults, at, "\"%.*s\" is given twice; first in line %d", STR_ARG(*key), line);
+        fault_add(l->faults, out->at, "\"%.*s\" is given twice; first in line %d",
+                  STR_ARG(out->key), line);
         return false;
     }
-    value->node = fy_node_pair_value(pair);
-    value->at = load_place(value->node, at);
+    out->value.node = fy_node_pair_value(node);
+    out->value.at = load_place(out->value.node, out->at);
     return true;
 }
 
@@ -135,20 +143,20 @@ static bool is_map(struct loader *l, const struct load_item *item)
     return false;
 }
 
-static void section_key(struct loader *l, const struct section *s, struct str key,
-                        struct place key_at, struct load_item *value, bool *given)
+static void section_key(struct loader *l, const struct section *s, struct pair *pair, bool *given)
 {
-    const struct option *o = option_find(s->id, key);
-    const struct part *part = s->id == SECTION_top ? part_find(key) : NULL;
-    value->path = *s->path ? arena_printf(l->arena, "%s.%.*s", s->path, STR_ARG(key)).p
-                           : arena_str(l->arena, key).p;
+    const struct option *o = option_find(s->id, pair->key);
+    const struct part *part = s->id == SECTION_top ? part_find(pair->key) : NULL;
+    pair->value.path = *s->path
+        ? arena_printf(l->arena, "%s.%.*s", s->path, STR_ARG(pair->key)).p
+        : arena_str(l->arena, pair->key).p;
     if (part) {
-        part->load(l, value);
+        part->load(l, &pair->value);
     } else if (o) {
         given[o - option_row(0)] = true;
-        load_option(l, o, s->base, value);
+        load_option(l, o, s->base, &pair->value);
     } else {
-        fault_unknown(l, s, key, key_at);
+        fault_unknown(l, s, pair->key, pair->at);
     }
 }
 
@@ -156,14 +164,13 @@ static void section_key(struct loader *l, const struct section *s, struct str ke
 static void load_section(struct loader *l, const struct section *s, const struct load_item *item)
 {
     bool given[OPTION_ROWS] = {false};
-    struct fy_node_pair *pair;
+    struct fy_node_pair *node;
     void *prev = NULL;
     if (item && is_map(l, item)) {
-        while ((pair = fy_node_mapping_iterate(item->node, &prev))) {
-            struct load_item value = {0};
-            struct str key;
-            if (pair_read(l, item->node, pair, s->at, &key, &value))
-                section_key(l, s, key, load_place(fy_node_pair_key(pair), s->at), &value, given);
+        while ((node = fy_node_mapping_iterate(item->node, &prev))) {
+            struct pair pair = {0};
+            if (pair_read(l, item, node, &pair))
+                section_key(l, s, &pair, given);
         }
     }
     for (int row = 0; row < OPTION_ROWS; row++) {
@@ -219,24 +226,21 @@ static void load_bus(struct loader *l, const struct load_item *item)
     load_part(l, SECTION_bus, &none);
 }
 
-static void load_target(struct loader *l, struct str name, struct place key_at,
-                        struct load_item *value)
+static void load_target(struct loader *l, struct pair *pair)
 {
     struct config *c = &l->out->config;
-    int at = c->target_count++;
-    struct config_target *target = &c->targets[at];
-    l->out->target_lines[at] = key_at.line;
-    target->name = arena_str(l->arena, name).p;
-    load_origin_set(l, &target->name, key_at);
-    value->path = arena_printf(l->arena, "targets.%s", target->name).p;
-    struct section s = {SECTION_target, target, value->path, key_at};
-    load_section(l, &s, value);
+    struct config_target *target = &c->targets[c->target_count++];
+    target->name = arena_str(l->arena, pair->key).p;
+    load_origin_set(l, &target->name, pair->at);
+    pair->value.path = arena_printf(l->arena, "targets.%s", target->name).p;
+    struct section s = {SECTION_target, target, pair->value.path, pair->at};
+    load_section(l, &s, &pair->value);
 }
 
 static void load_targets(struct loader *l, const struct load_item *item)
 {
     struct config *c = &l->out->config;
-    struct fy_node_pair *pair;
+    struct fy_node_pair *node;
     void *prev = NULL;
     if (!is_map(l, item))
         return;
@@ -246,11 +250,10 @@ static void load_targets(struct loader *l, const struct load_item *item)
         return;
     }
     c->targets = arena_zalloc(l->arena, (size_t) (room > 0 ? room : 1), sizeof *c->targets);
-    while (c->target_count < room && (pair = fy_node_mapping_iterate(item->node, &prev))) {
-        struct load_item value = {0};
-        struct str key;
-        if (pair_read(l, item->node, pair, item->at, &key, &value))
-            load_target(l, key, load_place(fy_node_pair_key(pair), item->at), &value);
+    while (c->target_count < room && (node = fy_node_mapping_iterate(item->node, &prev))) {
+        struct pair pair = {0};
+        if (pair_read(l, item, node, &pair))
+            load_target(l, &pair);
     }
 }
 
@@ -273,7 +276,6 @@ static void load_routes(struct loader *l, const struct load_item *item)
         struct place place = load_place(each, item->at);
         struct load_item value = {each, place, arena_printf(l->arena, "routes[%d]", at).p};
         struct section s = {SECTION_route, &c->routes[at], value.path, place};
-        l->out->route_lines[at] = place.line;
         load_section(l, &s, &value);
     }
 }

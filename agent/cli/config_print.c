@@ -83,16 +83,18 @@ static void add_origin(struct buf *out, const struct loaded *loaded, const void 
                  origin->secret ? ", !secret" : "");
 }
 
-/* All options of a section; first and rest are what stands in front of the first and other lines. */
+/* All options of a section; indent stands in front of its lines, "- " begins an item of a list. */
 static void add_section(struct buf *out, const struct loaded *loaded, enum option_section section,
-                        const void *base, const char *first, const char *rest)
+                        const void *base, const char *indent)
 {
     bool any = false;
     for (int row = 0; row < OPTION_ROWS; row++) {
         const struct option *o = option_row(row);
         if (o->section != section)
             continue;
-        buf_addf(out, "%s%s: ", any ? rest : first, o->name);
+        for (const char *p = indent; *p; p++)
+            buf_add_char(out, any && *p == '-' ? ' ' : *p);
+        buf_addf(out, "%s: ", o->name);
         add_value(out, o, field_of(o, base));
         add_origin(out, loaded, field_of(o, base));
         any = true;
@@ -102,24 +104,24 @@ static void add_section(struct buf *out, const struct loaded *loaded, enum optio
 static void add_part(struct buf *out, const struct loaded *loaded, enum option_section section)
 {
     buf_addf(out, "%s:\n", option_section_path(section));
-    add_section(out, loaded, section, &loaded->config, "  ", "  ");
+    add_section(out, loaded, section, &loaded->config, "  ");
 }
 
 void config_print(const struct config *c, struct buf *out)
 {
     const struct loaded *loaded = (const struct loaded *) c;
-    add_section(out, loaded, SECTION_top, c, "", "");
+    add_section(out, loaded, SECTION_top, c, "");
     add_part(out, loaded, SECTION_source);
     add_part(out, loaded, SECTION_events);
     add_part(out, loaded, SECTION_bus);
     buf_add_text(out, "targets:\n");
     for (int at = 0; at < c->target_count; at++) {
         buf_addf(out, "  %s:\n", c->targets[at].name);
-        add_section(out, loaded, SECTION_target, &c->targets[at], "    ", "    ");
+        add_section(out, loaded, SECTION_target, &c->targets[at], "    ");
     }
     buf_add_text(out, "routes:\n");
     for (int at = 0; at < c->route_count; at++)
-        add_section(out, loaded, SECTION_route, &c->routes[at], "  - ", "    ");
+        add_section(out, loaded, SECTION_route, &c->routes[at], "  - ");
     add_part(out, loaded, SECTION_http);
     add_part(out, loaded, SECTION_log);
 }

@@ -6,6 +6,7 @@
  * the tag's value.
  */
 #include "agent/cli/config.h"
+#include "agent/cli/docs.h"
 #include "agent/cli/option.h"
 
 #define SCHEMA_VARIABLE "{\"type\":\"string\",\"pattern\":\"\\\\$\\\\{\"}"
@@ -140,16 +141,6 @@ void config_schema(struct buf *out)
 
 /* ---- the reference page ---- */
 
-/* In a table, a pipe ends the cell. */
-static void add_cell(struct buf *out, const char *text)
-{
-    for (; *text; text++) {
-        if (*text == '|' || *text == '<')
-            buf_add_char(out, '\\');
-        buf_add_char(out, *text);
-    }
-}
-
 static void add_value_column(struct buf *out, const struct option *o)
 {
     struct str word;
@@ -173,7 +164,7 @@ static void add_row(struct buf *out, const struct option *o)
     else if (*o->default_value)
         buf_addf(out, "`%s`", o->default_value);
     buf_addf(out, " | %s | ", o->flags & OPT_RELOAD ? "yes" : "");
-    add_cell(out, o->help);
+    docs_add_cell(out, o->help);
     buf_add_text(out, " |\n");
 }
 

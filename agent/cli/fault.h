@@ -31,6 +31,7 @@ struct faults {
     struct fault list[FAULTS_MAX];
 };
 
+/* Keep a fault (or a warning) at its place; texts are lower case and hold no secret. */
 void fault_add(struct faults *f, struct place at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 void fault_warn(struct faults *f, struct place at, const char *fmt, ...) PRINTF_LIKE(3, 4);
 

@@ -31,8 +31,6 @@ struct origin {
 struct loaded {
     struct config config;
     struct origin *origins;
-    int target_lines[LOAD_TARGETS_MAX]; /* where each target and route starts; 0 = not in the file */
-    int route_lines[LOAD_ROUTES_MAX];
 };
 
 struct loader {

@@ -1,7 +1,7 @@
 check_PROGRAMS += tests/unit/test_cli
 tests_unit_test_cli_SOURCES = tests/unit/cli/test_cli.c tests/unit/cli/test_cli.h \
 	tests/unit/cli/test_config.c tests/unit/cli/test_secret.c \
-	tests/unit/cli/test_parse.c
+	tests/unit/cli/test_docs.c tests/unit/cli/test_parse.c
 tests_unit_test_cli_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_cli_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += examples/tailrace.yaml tests/cases/config_faults tests/cases/table_patterns.tsv \

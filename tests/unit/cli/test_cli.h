@@ -7,9 +7,11 @@
 
 #include "agent/base/str.h"
 
+/* Each adds its test case to the suite. */
 void add_config_tests(Suite *suite);
 void add_secret_tests(Suite *suite);
 void add_parse_tests(Suite *suite);
+void add_docs_tests(Suite *suite);
 
 /* A file under $TR_SRCDIR, whole. */
 struct buf test_file(const char *path);
