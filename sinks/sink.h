@@ -44,6 +44,7 @@ struct sink_position {
     bool known;            /* false: this target has never taken anything from us */
     struct position stream; /* last stream transaction applied */
     struct position copy;   /* last copy chunk applied */
+    uint64_t replayed;      /* number of the last parked row that was replayed; 0 = none */
 };
 
 struct sink_driver {
@@ -54,13 +55,15 @@ struct sink_driver {
     int (*check)(const struct sink_env *env, const struct finding_out *out, struct err *e) MUST_CHECK;
     /* Connect (again); fills what the target has. E_OTHER_SERVER when its position is of another system. */
     int (*connect)(struct sink *s, const struct position *source, struct sink_position *pos, struct err *e) MUST_CHECK;
-    /* Changes of one source transaction (or a slice). careful: one by one, bad ones parked by
-     * env.park. Fast: the first failure is -1; the pump then calls rollback, goes back and comes again with
-     * careful. The changes are borrowed until commit or rollback returns. */
+    /* Changes of one or several consecutive source transactions of one kind, or a slice of one; mark is
+     * that of the last. careful: bad ones are parked by env.park, and so are later ones of the
+     * same key in this call. Fast: the first failure, here or in commit, is -1; the pump then calls
+     * rollback, goes back and comes again with careful. The changes are borrowed until it returns. */
     int (*apply)(struct sink *s, const struct mark *mark, const struct change *changes, int count,
                  bool careful, struct err *e) MUST_CHECK;
-    /* Make all since the last commit visible with these positions. *flushed: it also survives a
-     * crash of the target now (false with synchronous_commit off: ask flushed_until later). */
+    /* Make all since the last commit visible with these positions. Whether it also survives a
+     * crash of the target now is for flushed to tell. careful: as the changes were applied; a violation
+     * that shows only here makes the next careful attempt check after each row. */
     int (*commit)(struct sink *s, const struct sink_position *pos, bool careful, struct err *e) MUST_CHECK;
     /* True when everything committed so far has been flushed on the target; may ask the target. */
     int (*flushed)(struct sink *s, bool *all, struct err *e) MUST_CHECK;

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The PostgreSQL sink's own state and the calls between its files.
+ */
+#ifndef TR_SINKS_POSTGRES_SESSION_H
+#define TR_SINKS_POSTGRES_SESSION_H
+
+#include "sinks/postgres/pipe.h"
+#include "sinks/postgres/postgres.h"
+
+#define PGS_BUCKETS 256
+#define PGS_CACHE_BYTES ((size_t) 32 << 20) /* descriptions and statements; then all are made anew */
+
+struct pgs {
+    struct sink sink;
+    struct sink_env env;
+    char part[80];              /* "target warehouse", for log lines */
+    int missing_series;
+    struct pipe pipe;           /* pipe.conn NULL: not connected */
+    bool in_txn;                /* BEGIN is queued */
+    bool prepared;              /* our own statements are on this session */
+    bool strict;                /* careful met a deferred violation at its end: check after each row */
+    int64_t version;            /* of our watermark row */
+    int64_t commit_us, forced_us; /* mono time of the last commit; of the last forced flush */
+    uint64_t flush_lsn;         /* the target has to flush up to here; 0 = ask */
+    uint64_t statement_count;   /* names given out on this session */
+    struct arena cache;         /* tables and statements */
+    struct pgs_table *tables[PGS_BUCKETS];
+    struct pgs_run run;
+    uint8_t *mask;
+    size_t mask_room;
+    struct buf text;            /* values of one statement */
+    size_t *offsets;            /* of each value in text; SIZE_MAX = NULL */
+    const char **values;
+    size_t values_room;
+};
+
+/* ---- session.c ---- */
+
+/* BEGIN, when no transaction is open; our own prepared statements when they are not there. */
+int pgs_begin(struct pgs *s, struct err *e) MUST_CHECK;
+/* Forget tables and statements; they are described and prepared again when needed. */
+void pgs_forget(struct pgs *s);
+
+/* ---- catalog.c ---- */
+
+/* The target's table for a relation, described (and made, with create: true) when new. */
+int pgs_table(struct pgs *s, const struct relation *rel, struct pgs_table **out, struct err *e) MUST_CHECK;
+/* Schema of the relation on the target. */
+struct str pgs_space(const struct pgs *s, const struct relation *rel);
+
+/* ---- create.c ---- */
+
+/* Make schema, enum types and table of a relation. */
+int pgs_create(struct pgs *s, const struct relation *rel, struct err *e) MUST_CHECK;
+
+/* ---- apply.c ---- */
+
+/* Apply in runs; the changes may go once it returned. */
+int pgs_apply_fast(struct pgs *s, const struct change *changes, int count, struct err *e) MUST_CHECK;
+/* Send one statement for rows[0..count) of a table. */
+int pgs_send_rows(struct pgs *s, struct pgs_table *t, enum pgs_kind kind, const uint8_t *mask,
+                  const struct change *const *rows, int count, struct err *e) MUST_CHECK;
+/* One TRUNCATE for changes[0..*count) as far as they are truncates with the same options; sets
+ * *count to how many it took. */
+int pgs_truncate(struct pgs *s, const struct change *changes, int *count, struct err *e) MUST_CHECK;
+/* The mask of columns for a change, in s->mask. */
+enum pgs_kind pgs_shape(struct pgs *s, const struct pgs_table *t, const struct change *c);
+
+/* ---- careful.c ---- */
+
+int pgs_apply_careful(struct pgs *s, const struct change *changes, int count, struct err *e) MUST_CHECK;
+
+/* ---- copy.c ---- */
+
+/* What the first and last chunk of a table's copy ask for. rel is NULL when the chunk is empty. */
+int pgs_copy_mark(struct pgs *s, const struct mark *mark, const struct relation *rel, struct err *e) MUST_CHECK;
+
+/* ---- check.c ---- */
+
+int pgs_check(const struct sink_env *env, const struct finding_out *out, struct err *e) MUST_CHECK;
+
+#endif
