@@ -30,6 +30,12 @@ libtailrace_a_SOURCES += \
 	agent/cli/status.c \
 	agent/cli/status.h \
 	agent/cli/status_text.c \
+	agent/cli/tail.c \
+	agent/cli/tail.h \
+	agent/cli/tail_event.c \
+	agent/cli/tail_publish.c \
+	agent/cli/tail_text.c \
+	agent/cli/tail_watch.c \
 	agent/cli/top.c \
 	agent/cli/version.c
 EXTRA_DIST += agent/cli/README.md
