@@ -34,7 +34,8 @@ struct tail {
     int64_t until_us, status_us;
     const struct decoder_driver *driver;
     struct decoder *decoder;
-    struct arena scratch;
+    struct arena scratch, arena; /* of a message; of the command */
+    struct config_list patterns;
     struct tail_printer *printer;
     struct buf out;
     bool in_txn;
@@ -93,7 +94,9 @@ static int on_change(void *self, const struct change *change, const struct txn *
     if (change->op == OP_MESSAGE &&
         (t->format == TAIL_AVRO || str_is(change->prefix, OWN_PREFIX)))
         return 0;
-    if (t->done)
+    /* publications that stood ready may hold more than was asked for */
+    if (t->done || (change->rel &&
+                    !config_list_matches(&t->patterns, change->rel->space, change->rel->name)))
         return 0;
     full.pos.system_id = t->watch.system_id;
     full.pos.timeline = t->watch.timeline;
@@ -299,8 +302,8 @@ static void tell_tables(const struct tail *t)
 static int run(struct tail *t, struct err *e)
 {
     struct tail_watch *w = &t->watch;
-    struct config_list patterns = read_patterns(cli_flag(t->cli, "table"), &t->scratch);
-    if (tail_watch_open(w, t->cli->args[0], &patterns, e))
+    t->patterns = read_patterns(cli_flag(t->cli, "table"), &t->arena);
+    if (tail_watch_open(w, t->cli->args[0], &t->patterns, e))
         return -1;
     if (t->format == TAIL_AVRO && w->table_count != 1)
         return err_set(e, E_USAGE, "an Avro file holds one table, and --table chooses %d",
@@ -331,6 +334,7 @@ int cmd_tail(struct cli *c, struct err *e)
     if (seconds)
         t.until_us = clock_mono_us(c->env->clock) + seconds * 1000000;
     arena_init(&t.scratch, 0, "tail");
+    arena_init(&t.arena, 0, "tail");
     int rc = run(&t, e);
     if (rc && e->code == E_STOPPED) {
         err_clear(e);
@@ -343,5 +347,6 @@ int cmd_tail(struct cli *c, struct err *e)
         t.driver->close(t.decoder);
     buf_free(&t.out);
     arena_free(&t.scratch);
+    arena_free(&t.arena);
     return rc;
 }
