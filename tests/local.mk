@@ -18,3 +18,4 @@ include tests/bench/local.mk
 include tests/integration/sink.mk
 EXTRA_DIST += tests/harness/lib.sh tests/harness/packages.sh tests/peers/common.sh tests/peers/postgres.sh \
 	tests/integration/kill.sh tests/integration/faults.sh tests/integration/flow.sh
+include tests/unit/verify.mk

@@ -25,6 +25,7 @@ libtailrace_a_SOURCES += \
 	agent/cli/nearest.h \
 	agent/cli/option.c \
 	agent/cli/option.h \
+	agent/cli/run.c \
 	agent/cli/secret.c \
 	agent/cli/secret.h \
 	agent/cli/status.c \
@@ -37,5 +38,8 @@ libtailrace_a_SOURCES += \
 	agent/cli/tail_text.c \
 	agent/cli/tail_watch.c \
 	agent/cli/top.c \
+	agent/cli/verify.c \
+	agent/cli/verify.h \
+	agent/cli/verify_table.c \
 	agent/cli/version.c
 EXTRA_DIST += agent/cli/README.md
