@@ -53,7 +53,7 @@ void event_seq(const struct event *ev, uint8_t out[TR_SEQ_LEN]);
 
 /* Headers: (varint name length, name, varint value length, value)*, in order, like Kafka's. */
 void headers_add(struct buf *headers, struct str name, struct str value);
-/* The next header at *at (0 to begin); false at the end or when malformed. */
+/* The next header at *at (0 to begin); false at the end, or, with *at left before it, when malformed. */
 bool headers_next(struct str headers, size_t *at, struct str *name, struct str *value);
 /* The first one with this name; false when there is none. */
 bool headers_find(struct str headers, const char *name, struct str *value);
@@ -62,7 +62,8 @@ bool headers_find(struct str headers, const char *name, struct str *value);
 #define HEADER_NEWKEY "__debezium.newkey"   /* JSON; on the delete half of a key change */
 #define HEADER_OLDKEY "__debezium.oldkey"   /* JSON; on the create half */
 #define HEADER_UNCHANGED "__tailrace.unchanged" /* JSON array: columns whose value was not sent */
-#define HEADER_SPECIAL "__tailrace.special" /* JSON {"before":{},"after":{}}: column to PostgreSQL text that the Avro type cannot hold */
+#define HEADER_SPECIAL "__tailrace.special" /* JSON {"before":{},"after":{}}: column to PostgreSQL text that the Avro type cannot hold, or null */
+#define HEADER_ABSENT "__tailrace.absent" /* "key": before holds the identity columns only; else JSON {"before":[],"after":[]} of columns the event does not have */
 #define HEADER_TRUNCATE "__tailrace.truncate" /* "cascade", "restart", both with a comma */
 
 #endif

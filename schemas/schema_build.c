@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Schema texts, property by property in the order in which Confluent's AvroData prints them, so
+ * that a registry that already has Debezium's schema of a table sees the same text.
+ *
+ * The order on a type: scale, precision, connect.doc, connect.version, connect.parameters,
+ * connect.default, connect.name, connect.type, logicalType. Properties sit on the branch of a
+ * union, never on the union. A record that came before is its name only; its column's parameters
+ * then sit on the field.
+ */
+#include "schemas/plan.h"
+
+#define SOURCE_TEXT \
+    "{\"type\":\"record\",\"name\":\"Source\",\"namespace\":\"io.debezium.connector.postgresql\"," \
+    "\"fields\":[{\"name\":\"version\",\"type\":\"string\"},{\"name\":\"connector\",\"type\":\"string\"}," \
+    "{\"name\":\"name\",\"type\":\"string\"},{\"name\":\"ts_ms\",\"type\":\"long\"},{\"name\":\"snapshot\"," \
+    "\"type\":[{\"type\":\"string\",\"connect.version\":1,\"connect.parameters\":{\"allowed\":" \
+    "\"true,first,first_in_data_collection,last_in_data_collection,last,false,incremental\"}," \
+    "\"connect.default\":\"false\",\"connect.name\":\"io.debezium.data.Enum\"},\"null\"]," \
+    "\"default\":\"false\"},{\"name\":\"db\",\"type\":\"string\"},{\"name\":\"sequence\"," \
+    "\"type\":[\"null\",\"string\"],\"default\":null},{\"name\":\"ts_us\",\"type\":[\"null\",\"long\"]," \
+    "\"default\":null},{\"name\":\"ts_ns\",\"type\":[\"null\",\"long\"],\"default\":null}," \
+    "{\"name\":\"schema\",\"type\":\"string\"},{\"name\":\"table\",\"type\":\"string\"}," \
+    "{\"name\":\"txId\",\"type\":[\"null\",\"long\"],\"default\":null},{\"name\":\"lsn\"," \
+    "\"type\":[\"null\",\"long\"],\"default\":null},{\"name\":\"xmin\",\"type\":[\"null\",\"long\"]," \
+    "\"default\":null},{\"name\":\"origin\",\"type\":[\"null\",\"string\"],\"default\":null}," \
+    "{\"name\":\"origin_lsn\",\"type\":[\"null\",\"long\"],\"default\":null}],\"connect.version\":1," \
+    "\"connect.name\":\"io.debezium.connector.postgresql.Source\"}"
+
+#define TRANSACTION_TEXT \
+    "{\"name\":\"transaction\",\"type\":[\"null\",{\"type\":\"record\",\"name\":\"block\"," \
+    "\"namespace\":\"event\",\"fields\":[{\"name\":\"id\",\"type\":\"string\"},{\"name\":\"total_order\"," \
+    "\"type\":\"long\"},{\"name\":\"data_collection_order\",\"type\":\"long\"}],\"connect.version\":1," \
+    "\"connect.name\":\"event.block\"}],\"default\":null}"
+
+#define OPTIONAL_LONG(name) "{\"name\":\"" name "\",\"type\":[\"null\",\"long\"],\"default\":null}"
+
+struct builder {
+    struct buf *out;
+    const struct plan *plan;
+    bool variable_seen; /* VariableScaleDecimal is already defined in this text */
+};
+
+/* ---- parameters ---- */
+
+static void put_param(struct buf *out, const char *name, struct str value)
+{
+    buf_add_text(out, out->len ? ",\"" : "\"");
+    buf_add_text(out, name);
+    buf_add_text(out, "\":");
+    buf_add_json(out, value);
+}
+
+static void put_int_param(struct buf *out, const char *name, int64_t value)
+{
+    char text[24];
+    struct buf number = BUF_INIT;
+    buf_addf(&number, "%lld", (long long) value);
+    memcpy(text, number.p, number.len);
+    put_param(out, name, (struct str){text, number.len});
+    buf_free(&number);
+}
+
+/* Labels of a JSON array of strings joined by commas, as Debezium's "allowed" has them. */
+static void put_allowed(struct buf *out, struct str labels)
+{
+    struct buf joined = BUF_INIT;
+    bool quoted = false;
+    for (size_t at = 0; at < labels.len; at++) {
+        char c = labels.p[at];
+        if (c == '"')
+            quoted = !quoted;
+        else if (quoted && c == '\\' && at + 1 < labels.len && memchr("\"\\/", labels.p[at + 1], 3))
+            buf_add_char(&joined, labels.p[++at]);
+        else if (quoted || c == ',')
+            buf_add_char(&joined, c);
+    }
+    put_param(out, "allowed", buf_str(&joined));
+    buf_free(&joined);
+}
+
+/* Those that belong to the representation itself. */
+static void put_own_params(struct buf *out, const struct column_plan *p)
+{
+    if (p->codec.repr == &repr_table[REPR_DECIMAL]) {
+        put_int_param(out, "scale", p->codec.scale);
+        put_int_param(out, "connect.decimal.precision", p->codec.precision);
+    } else if (p->codec.repr == &repr_table[REPR_ENUM]) {
+        put_allowed(out, p->column->enum_labels);
+    }
+}
+
+/* The way Debezium's column.propagate.source.type names a type. */
+static void put_source_params(struct buf *out, const struct column *c)
+{
+    int precision, scale;
+    struct buf upper = BUF_INIT;
+    for (size_t at = 0; at < c->type_name.len; at++) {
+        char one = c->type_name.p[at];
+        buf_add_char(&upper, one >= 'a' && one <= 'z' ? (char) (one - 32) : one);
+    }
+    put_param(out, "__debezium.source.column.type", buf_str(&upper));
+    buf_free(&upper);
+    if (c->kind == TYPE_NUMERIC && typmod_numeric(c->typmod, &precision, &scale)) {
+        put_int_param(out, "__debezium.source.column.length", precision);
+        put_int_param(out, "__debezium.source.column.scale", scale);
+    } else if (c->kind == TYPE_TEXT && c->typmod >= 4) { /* varchar(n), char(n) */
+        put_int_param(out, "__debezium.source.column.length", c->typmod - 4);
+    } else if (c->kind >= TYPE_TIME && c->kind <= TYPE_TIMESTAMPTZ && c->typmod >= 0) {
+        put_int_param(out, "__debezium.source.column.scale", c->typmod);
+    }
+    put_param(out, "__debezium.source.column.name", c->name);
+}
+
+/* What a reader needs to have the column again as it was. */
+static void put_our_params(struct buf *out, const struct column *c)
+{
+    put_param(out, PARAM_COLUMN "type", c->type_sql);
+    put_param(out, PARAM_COLUMN "type_name", c->type_name);
+    put_param(out, PARAM_COLUMN "kind", str_of(type_kind_name(c->kind)));
+    if (c->array)
+        put_param(out, PARAM_COLUMN "array", STR("true"));
+    if (c->typmod != -1)
+        put_int_param(out, PARAM_COLUMN "typmod", c->typmod);
+    put_int_param(out, PARAM_COLUMN "oid", c->type_oid);
+    if (c->not_null)
+        put_param(out, PARAM_COLUMN "not_null", STR("true"));
+    if (c->identity)
+        put_param(out, PARAM_COLUMN "identity", STR("true"));
+    if (c->generated)
+        put_param(out, PARAM_COLUMN "generated", STR("true"));
+    if (c->key_position)
+        put_int_param(out, PARAM_COLUMN "key", c->key_position);
+    if (c->enum_labels.len)
+        put_param(out, PARAM_COLUMN "labels", c->enum_labels);
+    if (c->default_sql.len)
+        put_param(out, PARAM_COLUMN "default", c->default_sql);
+}
+
+static void put_column_params(const struct builder *b, struct buf *out, const struct column_plan *p)
+{
+    if (b->plan->options->strict)
+        return;
+    put_source_params(out, p->column);
+    put_our_params(out, p->column);
+}
+
+static void put_params(struct buf *out, const struct buf *params)
+{
+    if (params->len)
+        buf_addf(out, ",\"connect.parameters\":{%s}", params->p);
+}
+
+/* ---- types ---- */
+
+/* Properties behind "type", "items" or "fields"; nothing for a plain type. */
+static void put_props(struct buf *out, const struct column_plan *p, const struct buf *params,
+                      bool item)
+{
+    const struct repr *repr = p->codec.repr;
+    if (repr == &repr_table[REPR_VARIABLE])
+        buf_add_text(out, ",\"connect.doc\":\"Variable scaled decimal\"");
+    if (repr->connect_name)
+        buf_add_text(out, ",\"connect.version\":1");
+    put_params(out, params);
+    if (p->standard.len && !item)
+        buf_addf(out, ",\"connect.default\":%s", p->standard.p);
+    if (repr->connect_name)
+        buf_addf(out, ",\"connect.name\":\"%s\"", repr->connect_name);
+    if (repr->connect_type)
+        buf_addf(out, ",\"connect.type\":\"%s\"", repr->connect_type);
+    if (repr == &repr_table[REPR_DECIMAL])
+        buf_add_text(out, ",\"logicalType\":\"decimal\"");
+}
+
+/* The type of one value: a column's, or an array's element. True when it was a name only, so that
+ * params found no place. */
+static bool put_value_type(struct builder *b, const struct column_plan *p, const struct buf *params,
+                           bool item)
+{
+    const struct repr *repr = p->codec.repr;
+    struct buf props = BUF_INIT;
+    bool variable = repr == &repr_table[REPR_VARIABLE];
+    if (variable && b->variable_seen) {
+        buf_addf(b->out, "\"%s\"", repr->connect_name);
+        return true;
+    }
+    put_props(&props, p, params, item);
+    if (variable) {
+        buf_add_text(b->out, "{\"type\":\"record\",\"name\":\"VariableScaleDecimal\",\"namespace\":"
+                             "\"io.debezium.data\",\"fields\":[{\"name\":\"scale\",\"type\":\"int\"},"
+                             "{\"name\":\"value\",\"type\":\"bytes\"}]");
+        b->variable_seen = true;
+    } else if (props.len) {
+        buf_addf(b->out, "{\"type\":\"%s\"", repr->avro);
+    } else {
+        buf_addf(b->out, "\"%s\"", repr->avro);
+    }
+    if (repr == &repr_table[REPR_DECIMAL])
+        buf_addf(b->out, ",\"scale\":%d,\"precision\":%d", p->codec.scale, p->codec.precision);
+    if (props.len || variable) {
+        buf_add_str(b->out, buf_str(&props));
+        buf_add_char(b->out, '}');
+    }
+    buf_free(&props);
+    return false;
+}
+
+static void put_array_type(struct builder *b, const struct column_plan *p, const struct buf *params)
+{
+    struct buf own = BUF_INIT;
+    bool optional = p->codec.element_null >= 0;
+    put_own_params(&own, p);
+    buf_add_text(b->out, "{\"type\":\"array\",\"items\":");
+    if (optional)
+        buf_add_text(b->out, "[\"null\",");
+    (void) put_value_type(b, p, &own, true);
+    if (optional)
+        buf_add_char(b->out, ']');
+    put_params(b->out, params);
+    buf_add_char(b->out, '}');
+    buf_free(&own);
+}
+
+static bool put_type(struct builder *b, const struct column_plan *p, const struct buf *params)
+{
+    if (!p->codec.array)
+        return put_value_type(b, p, params, false);
+    put_array_type(b, p, params);
+    return false;
+}
+
+/* A field of Key or Value. */
+static void put_field(struct builder *b, const struct column_plan *p, bool required)
+{
+    struct buf params = BUF_INIT;
+    if (!p->codec.array)
+        put_own_params(&params, p);
+    put_column_params(b, &params, p);
+    buf_add_text(b->out, "{\"name\":\"");
+    buf_add_str(b->out, p->field);
+    buf_add_text(b->out, "\",\"type\":");
+    if (!required)
+        buf_add_text(b->out, p->standard.len ? "[" : "[\"null\",");
+    bool reference = put_type(b, p, &params);
+    if (!required)
+        buf_add_text(b->out, p->standard.len ? ",\"null\"]" : "]");
+    if (p->standard.len)
+        buf_addf(b->out, ",\"default\":%s", p->standard.p);
+    else if (!required)
+        buf_add_text(b->out, ",\"default\":null");
+    if (reference)
+        put_params(b->out, &params);
+    buf_add_char(b->out, '}');
+    buf_free(&params);
+}
+
+/* ---- records ---- */
+
+static void put_head(struct builder *b, const char *name, bool space)
+{
+    buf_addf(b->out, "{\"type\":\"record\",\"name\":\"%s\"", name);
+    if (space)
+        buf_addf(b->out, ",\"namespace\":\"%.*s\"", STR_ARG(b->plan->names));
+    buf_add_text(b->out, ",\"fields\":[");
+}
+
+static void put_tail(struct builder *b, const char *name)
+{
+    buf_addf(b->out, "\"connect.name\":\"%.*s.%s\"}", STR_ARG(b->plan->names), name);
+}
+
+void schema_build_key(const struct plan *plan, struct buf *out)
+{
+    struct builder b = {.out = out, .plan = plan};
+    put_head(&b, "Key", true);
+    for (int at = 0; at < plan->rel->key_count; at++) {
+        const struct column_plan *p = &plan->columns[plan->key_columns[at]];
+        if (at)
+            buf_add_char(out, ',');
+        put_field(&b, p, p->key_required);
+    }
+    buf_add_text(out, "],");
+    put_tail(&b, "Key");
+}
+
+static void put_table_params(struct builder *b)
+{
+    const struct relation *rel = b->plan->rel;
+    struct buf params = BUF_INIT;
+    if (!b->plan->options->strict) {
+        put_param(&params, PARAM_TABLE "schema", rel->space);
+        put_param(&params, PARAM_TABLE "name", rel->name);
+        put_int_param(&params, PARAM_TABLE "oid", rel->oid);
+        if (rel->identity)
+            put_param(&params, PARAM_TABLE "identity", (struct str){&rel->identity, 1});
+        buf_addf(b->out, "\"connect.parameters\":{%s},", params.p);
+    }
+    buf_free(&params);
+}
+
+void schema_build_value(const struct plan *plan, struct buf *out)
+{
+    struct builder b = {.out = out, .plan = plan};
+    put_head(&b, "Envelope", true);
+    buf_add_text(out, "{\"name\":\"before\",\"type\":[\"null\",");
+    put_head(&b, "Value", false);
+    for (int at = 0; at < plan->rel->column_count; at++) {
+        if (at)
+            buf_add_char(out, ',');
+        put_field(&b, &plan->columns[at], plan->columns[at].required);
+    }
+    buf_add_text(out, "],");
+    put_table_params(&b);
+    put_tail(&b, "Value");
+    buf_add_text(out, "],\"default\":null},{\"name\":\"after\",\"type\":[\"null\",\"Value\"],"
+                      "\"default\":null},{\"name\":\"source\",\"type\":" SOURCE_TEXT "}," TRANSACTION_TEXT
+                      ",{\"name\":\"op\",\"type\":\"string\"}," OPTIONAL_LONG("ts_ms") ","
+                      OPTIONAL_LONG("ts_us") "," OPTIONAL_LONG("ts_ns") "],\"connect.version\":2,");
+    put_tail(&b, "Envelope");
+}
+
+#define MESSAGE_NAME "io.debezium.connector.postgresql."
+#define OPTIONAL_PREFIX "{\"name\":\"prefix\",\"type\":[\"null\",\"string\"],\"default\":null}"
+
+void schema_build_message_key(struct buf *out)
+{
+    buf_add_text(out, "{\"type\":\"record\",\"name\":\"MessageKey\",\"namespace\":"
+                      "\"io.debezium.connector.postgresql\",\"fields\":[" OPTIONAL_PREFIX
+                      "],\"connect.version\":1,\"connect.name\":\"" MESSAGE_NAME "MessageKey\"}");
+}
+
+void schema_build_message_value(struct buf *out)
+{
+    static const char space[] = ",\"namespace\":\"io.debezium.connector.postgresql\"";
+    struct str source = STR(SOURCE_TEXT);
+    const char *at = strstr(source.p, space); /* the namespace is that of the enclosing record */
+    buf_add_text(out, "{\"type\":\"record\",\"name\":\"MessageValue\"");
+    buf_add_text(out, space);
+    buf_add_text(out, ",\"fields\":[{\"name\":\"op\",\"type\":\"string\"}," OPTIONAL_LONG("ts_ms")
+                      ",{\"name\":\"source\",\"type\":");
+    buf_add(out, source.p, (size_t) (at - source.p));
+    buf_add_text(out, at + sizeof space - 1);
+    buf_add_text(out, "}," TRANSACTION_TEXT ",{\"name\":\"message\",\"type\":{\"type\":\"record\","
+                      "\"name\":\"Message\",\"fields\":[" OPTIONAL_PREFIX ",{\"name\":\"content\",\"type\":"
+                      "[\"null\",\"bytes\"],\"default\":null}],\"connect.version\":1,\"connect.name\":\""
+                      MESSAGE_NAME "Message\"}}],\"connect.version\":1,\"connect.name\":\"" MESSAGE_NAME
+                      "MessageValue\"}");
+}
+
+int envelope_schema_texts(const struct envelope_options *o, const struct relation *rel, struct arena *a,
+                          struct str *key, struct str *value, struct err *e)
+{
+    struct plan plan;
+    struct buf text = BUF_INIT;
+    if (plan_make(a, rel, o, &plan, e))
+        return -1;
+    *key = STR_NONE;
+    if (rel->key_count) {
+        schema_build_key(&plan, &text);
+        *key = arena_str(a, buf_str(&text));
+    }
+    buf_reset(&text);
+    schema_build_value(&plan, &text);
+    *value = arena_str(a, buf_str(&text));
+    bool over = text.over;
+    buf_free(&text);
+    return over ? err_set(e, E_SCHEMA, "schema of %.*s.%.*s is too large", STR_ARG(rel->space),
+                          STR_ARG(rel->name)) : 0;
+}

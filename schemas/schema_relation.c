@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From a schema text back to the relation. In sane mode parameters tell the column as it was. Without
+ * them (strict, or Debezium's own events) it is derived from the Avro type and the Connect name, as
+ * far as those go: varchar comes back as text, an enum as text, an interval as what is left of it.
+ */
+#include "schemas/schema_parse.h"
+
+/* What a representation says of its column when nothing else does. */
+static const struct derived {
+    enum type_kind kind;
+    uint32_t oid, array_oid;
+    int32_t typmod;
+    const char *type_name, *type_sql;
+} derived[REPR_COUNT] = {
+    [REPR_BOOL] = {TYPE_BOOL, 16, 1000, -1, "bool", "boolean"},
+    [REPR_INT2] = {TYPE_INT2, 21, 1005, -1, "int2", "smallint"},
+    [REPR_INT4] = {TYPE_INT4, 23, 1007, -1, "int4", "integer"},
+    [REPR_INT8] = {TYPE_INT8, 20, 1016, -1, "int8", "bigint"},
+    [REPR_OID] = {TYPE_OID, 26, 1028, -1, "oid", "oid"},
+    [REPR_FLOAT4] = {TYPE_FLOAT4, 700, 1021, -1, "float4", "real"},
+    [REPR_FLOAT8] = {TYPE_FLOAT8, 701, 1022, -1, "float8", "double precision"},
+    [REPR_DECIMAL] = {TYPE_NUMERIC, 1700, 1231, -1, "numeric", "numeric"},
+    [REPR_VARIABLE] = {TYPE_NUMERIC, 1700, 1231, -1, "numeric", "numeric"},
+    [REPR_NUMERIC_DOUBLE] = {TYPE_NUMERIC, 1700, 1231, -1, "numeric", "numeric"},
+    [REPR_STRING] = {TYPE_TEXT, 25, 1009, -1, "text", "text"},
+    [REPR_JSON] = {TYPE_JSON, 114, 199, -1, "json", "json"},
+    [REPR_UUID] = {TYPE_UUID, 2950, 2951, -1, "uuid", "uuid"},
+    [REPR_ENUM] = {TYPE_TEXT, 25, 1009, -1, "text", "text"},
+    [REPR_BYTES] = {TYPE_BYTEA, 17, 1001, -1, "bytea", "bytea"},
+    [REPR_DATE] = {TYPE_DATE, 1082, 1182, -1, "date", "date"},
+    [REPR_TIME_MS] = {TYPE_TIME, 1083, 1183, 3, "time", "time(3) without time zone"},
+    [REPR_TIME_US] = {TYPE_TIME, 1083, 1183, -1, "time", "time without time zone"},
+    [REPR_TIMESTAMP_MS] = {TYPE_TIMESTAMP, 1114, 1115, 3, "timestamp", "timestamp(3) without time zone"},
+    [REPR_TIMESTAMP_US] = {TYPE_TIMESTAMP, 1114, 1115, -1, "timestamp", "timestamp without time zone"},
+    [REPR_ZONED_TIMESTAMP] = {TYPE_TIMESTAMPTZ, 1184, 1185, -1, "timestamptz", "timestamp with time zone"},
+    [REPR_ZONED_TIME] = {TYPE_TIMETZ, 1266, 1270, -1, "timetz", "time with time zone"},
+    [REPR_DURATION] = {TYPE_INTERVAL, 1186, 1187, -1, "interval", "interval"},
+};
+
+static const char *avro_name(enum avro_type type)
+{
+    switch (type) {
+    case AVRO_T_BOOLEAN: return "boolean";
+    case AVRO_T_INT: return "int";
+    case AVRO_T_LONG: return "long";
+    case AVRO_T_FLOAT: return "float";
+    case AVRO_T_DOUBLE: return "double";
+    case AVRO_T_STRING: return "string";
+    case AVRO_T_BYTES: return "bytes";
+    case AVRO_T_RECORD: return "record";
+    case AVRO_T_NULL: case AVRO_T_ENUM: case AVRO_T_FIXED: case AVRO_T_ARRAY: case AVRO_T_MAP:
+    case AVRO_T_UNION: case AVRO_T_NAME: return "";
+    }
+    return "";
+}
+
+/* The representation of a type without parts; REPR_COUNT when it is none of ours. A Connect name that
+ * we do not know leaves the plain type. */
+static enum repr_id repr_find(const struct avro_node *n)
+{
+    struct str name = schema_text(n->json, "connect.name"), type = schema_text(n->json, "connect.type");
+    const char *avro = avro_name(n->type);
+    enum repr_id plain = REPR_COUNT;
+    for (enum repr_id id = 0; id < REPR_COUNT; id++) {
+        const struct repr *repr = &repr_table[id];
+        if (strcmp(repr->avro, avro) != 0)
+            continue;
+        if (name.len && repr->connect_name && str_is(name, repr->connect_name))
+            return id;
+        bool narrow = repr->connect_type && !str_is(type, repr->connect_type);
+        if (!repr->connect_name && plain == REPR_COUNT && !narrow)
+            plain = id;
+    }
+    return plain;
+}
+
+/* Decimal's record must have the two fields its reader takes. */
+static bool is_variable(const struct avro_schema *s, const struct avro_node *n)
+{
+    return n->kid_count == 2 && s->nodes[schema_kid(s, n, 0)].type == AVRO_T_INT
+        && s->nodes[schema_kid(s, n, 1)].type == AVRO_T_BYTES;
+}
+
+static bool codec_of_node(const struct avro_schema *s, int node, struct codec *c, enum repr_id *id)
+{
+    const struct avro_node *n = &s->nodes[node];
+    *c = (struct codec){.scale = -1, .element_null = -1, .array = n->type == AVRO_T_ARRAY};
+    if (c->array) {
+        c->element_null = schema_optional(s, schema_kid(s, n, 0), &node);
+        n = &s->nodes[node];
+    }
+    *id = repr_find(n);
+    if (*id == REPR_COUNT || c->element_null < -1 || (n->type == AVRO_T_RECORD && !is_variable(s, n)))
+        return false;
+    c->repr = &repr_table[*id];
+    const json_t *scale = json_object_get(n->json, "scale");
+    const json_t *precision = json_object_get(n->json, "precision");
+    int64_t digits = json_integer_value(scale);
+    if (digits > DECIMAL_MAX_SCALE || digits < -DECIMAL_MAX_SCALE)
+        return false;
+    c->scale = (int) digits;
+    c->precision = (int) json_integer_value(precision);
+    return true;
+}
+
+/* ---- a column ---- */
+
+static struct str param(const json_t *params, const char *name)
+{
+    return schema_text(params, name);
+}
+
+static int64_t int_param(const json_t *params, const char *name, int64_t otherwise)
+{
+    int64_t value;
+    return str_to_i64(param(params, name), &value) ? value : otherwise;
+}
+
+static void derive_column(struct column *c, enum repr_id id, const struct codec *codec, struct arena *a)
+{
+    const struct derived *d = &derived[id];
+    c->kind = d->kind;
+    c->array = codec->array;
+    c->typmod = d->typmod;
+    c->type_oid = codec->array ? d->array_oid : d->oid;
+    c->type_name = codec->array ? arena_printf(a, "_%s", d->type_name) : str_of(d->type_name);
+    c->type_sql = str_of(d->type_sql);
+    if (id == REPR_DECIMAL && codec->precision > 0 && codec->precision <= 1000) {
+        c->typmod = (codec->precision << 16 | (codec->scale & 0x7ff)) + 4;
+        c->type_sql = arena_printf(a, "numeric(%d,%d)", codec->precision, codec->scale);
+    }
+    if (codec->array)
+        c->type_sql = arena_printf(a, "%.*s[]", STR_ARG(c->type_sql));
+}
+
+static void describe_column(struct column *c, const json_t *params)
+{
+    c->kind = type_kind_find(param(params, PARAM_COLUMN "kind"));
+    c->array = param(params, PARAM_COLUMN "array").len > 0;
+    c->typmod = (int32_t) int_param(params, PARAM_COLUMN "typmod", -1);
+    c->type_oid = (uint32_t) int_param(params, PARAM_COLUMN "oid", 0);
+    c->type_sql = param(params, PARAM_COLUMN "type");
+    c->type_name = param(params, PARAM_COLUMN "type_name");
+    c->not_null = param(params, PARAM_COLUMN "not_null").len > 0;
+    c->identity = param(params, PARAM_COLUMN "identity").len > 0;
+    c->generated = param(params, PARAM_COLUMN "generated").len > 0;
+    c->key_position = (int) int_param(params, PARAM_COLUMN "key", 0);
+    c->enum_labels = param(params, PARAM_COLUMN "labels");
+    c->default_sql = param(params, PARAM_COLUMN "default");
+    c->name = param(params, "__debezium.source.column.name");
+}
+
+/* One field of Value: how to read it and what column it is. */
+static int read_field(const struct relation_parts *parts, int at, struct column_reader *reader,
+                      struct column *column, struct arena *a)
+{
+    const struct avro_schema *s = parts->value;
+    const struct avro_node *record = &s->nodes[parts->record];
+    const json_t *field = schema_field_json(record, at);
+    enum repr_id id;
+    int node;
+    reader->null_branch = schema_optional(s, schema_kid(s, record, at), &node);
+    if (reader->null_branch < -1 || !codec_of_node(s, node, &reader->codec, &id))
+        return -1;
+    const json_t *params = json_object_get(field, "connect.parameters");
+    if (!params)
+        params = json_object_get(s->nodes[node].json, "connect.parameters");
+    column->name = schema_text(field, "name");
+    column->not_null = reader->null_branch == -1;
+    derive_column(column, id, &reader->codec, a);
+    if (param(params, PARAM_COLUMN "kind").len) {
+        int scale, precision;
+        describe_column(column, params);
+        if (column->kind == TYPE_NUMERIC && id == REPR_FLOAT8) {
+            reader->codec.repr = &repr_table[REPR_NUMERIC_DOUBLE];
+            reader->codec.scale = typmod_numeric(column->typmod, &precision, &scale) ? scale : -1;
+        }
+    }
+    return 0;
+}
+
+/* ---- the relation ---- */
+
+static void read_key(const struct avro_schema *key, const struct row_reader *out, struct column *columns,
+                     int count)
+{
+    const struct avro_node *record = &key->nodes[0];
+    for (int at = 0; record->type == AVRO_T_RECORD && at < record->kid_count; at++) {
+        struct str name = schema_text(schema_field_json(record, at), "name");
+        for (int column = 0; column < count; column++)
+            if (str_eq(out->fields[column], name))
+                columns[column].key_position = at + 1;
+    }
+}
+
+static void read_table(const struct relation_parts *parts, struct relation *rel, struct row_reader *out)
+{
+    const struct avro_node *record = &parts->value->nodes[parts->record];
+    const json_t *params = json_object_get(record->json, "connect.parameters");
+    out->described = json_object_get(params, PARAM_TABLE "name") != NULL;
+    rel->space = out->described ? param(params, PARAM_TABLE "schema") : parts->space;
+    rel->name = out->described ? param(params, PARAM_TABLE "name") : parts->name;
+    rel->oid = (uint32_t) int_param(params, PARAM_TABLE "oid", 0);
+    rel->identity = param(params, PARAM_TABLE "identity").len ? param(params, PARAM_TABLE "identity").p[0]
+                                                             : 'd';
+}
+
+int schema_relation(const struct relation_parts *parts, struct arena *a, struct row_reader *out,
+                    struct err *e)
+{
+    const struct avro_node *record = &parts->value->nodes[parts->record];
+    size_t count = (size_t) record->kid_count;
+    struct relation *rel = arena_zalloc(a, 1, sizeof *rel);
+    struct column *columns = arena_zalloc(a, count + 1, sizeof *columns);
+    out->columns = arena_zalloc(a, count + 1, sizeof *out->columns);
+    out->fields = arena_zalloc(a, count + 1, sizeof *out->fields);
+    read_table(parts, rel, out);
+    for (int at = 0; at < record->kid_count; at++) {
+        out->fields[at] = schema_text(schema_field_json(record, at), "name");
+        if (read_field(parts, at, &out->columns[at], &columns[at], a))
+            return err_set(e, E_AVRO, "field %.*s of %.*s has a type that tailrace does not read",
+                           STR_ARG(out->fields[at]), STR_ARG(record->name));
+    }
+    if (parts->key && !out->described)
+        read_key(parts->key, out, columns, record->kid_count);
+    for (int at = 0; at < record->kid_count; at++)
+        if (columns[at].key_position > rel->key_count)
+            rel->key_count = columns[at].key_position;
+    rel->column_count = record->kid_count;
+    rel->columns = columns;
+    out->rel = relation_copy(a, rel); /* no text may point into the parsed schema */
+    return 0;
+}

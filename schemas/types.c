@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The table of representations and the choice among them. schemas/README.md has it in words.
+ */
+#include "schemas/types.h"
+
+#define EPOCH_TEXT "1970-01-01 00:00:00"
+
+/* zero: an empty string or number; a Decimal of no bytes makes a foreign reader fail instead of
+ * taking a number that is not there. fallback: what Debezium's converters fill in. */
+const struct repr repr_table[REPR_COUNT] = {
+    [REPR_BOOL] = {"boolean", NULL, NULL, write_bool, read_bool, {"\0", 1}, {"f", 1}},
+    [REPR_INT2] = {"int", NULL, "int16", write_int2, read_int, {"\0", 1}, {"0", 1}},
+    [REPR_INT4] = {"int", NULL, NULL, write_int4, read_int, {"\0", 1}, {"0", 1}},
+    [REPR_INT8] = {"long", NULL, NULL, write_int8, read_long, {"\0", 1}, {"0", 1}},
+    [REPR_OID] = {"long", NULL, NULL, write_oid, read_long, {"\0", 1}, {"0", 1}},
+    [REPR_FLOAT4] = {"float", NULL, NULL, write_float4, read_float4, {"\0\0\0\0", 4}, {"0", 1}},
+    [REPR_FLOAT8] = {"double", NULL, NULL, write_float8, read_float8, {"\0\0\0\0\0\0\0\0", 8}, {"0", 1}},
+    [REPR_DECIMAL] = {"bytes", "org.apache.kafka.connect.data.Decimal", NULL, write_decimal,
+                      read_decimal, {"\0", 1}, {"0", 1}},
+    [REPR_VARIABLE] = {"record", "io.debezium.data.VariableScaleDecimal", NULL, write_variable,
+                       read_variable, {"\0\0", 2}, {"0", 1}},
+    [REPR_NUMERIC_DOUBLE] = {"double", NULL, NULL, write_numeric_double, read_numeric_double,
+                             {"\0\0\0\0\0\0\0\0", 8}, {"0", 1}},
+    [REPR_STRING] = {"string", NULL, NULL, write_string, read_string, {"\0", 1}, {"", 0}},
+    [REPR_JSON] = {"string", "io.debezium.data.Json", NULL, write_string, read_string, {"\0", 1}, {"{}", 2}},
+    [REPR_UUID] = {"string", "io.debezium.data.Uuid", NULL, write_string, read_string, {"\0", 1}, {"", 0}},
+    [REPR_ENUM] = {"string", "io.debezium.data.Enum", NULL, write_string, read_string, {"\0", 1}, {"", 0}},
+    [REPR_BYTES] = {"bytes", NULL, NULL, write_bytes, read_bytes, {"\0", 1}, {"\\x", 2}},
+    [REPR_DATE] = {"int", "io.debezium.time.Date", NULL, write_date, read_date, {"\0", 1},
+                   {"1970-01-01", 10}},
+    [REPR_TIME_MS] = {"int", "io.debezium.time.Time", NULL, write_time_ms, read_time_ms, {"\0", 1},
+                      {"00:00:00", 8}},
+    [REPR_TIME_US] = {"long", "io.debezium.time.MicroTime", NULL, write_time_us, read_time_us,
+                      {"\0", 1}, {"00:00:00", 8}},
+    [REPR_TIMESTAMP_MS] = {"long", "io.debezium.time.Timestamp", NULL, write_timestamp_ms,
+                           read_timestamp_ms, {"\0", 1}, {EPOCH_TEXT, 19}},
+    [REPR_TIMESTAMP_US] = {"long", "io.debezium.time.MicroTimestamp", NULL, write_timestamp_us,
+                           read_timestamp_us, {"\0", 1}, {EPOCH_TEXT, 19}},
+    [REPR_ZONED_TIMESTAMP] = {"string", "io.debezium.time.ZonedTimestamp", NULL, write_zoned_timestamp,
+                              read_zoned_timestamp, {"\0", 1}, {EPOCH_TEXT "+00", 22}},
+    [REPR_ZONED_TIME] = {"string", "io.debezium.time.ZonedTime", NULL, write_zoned_time,
+                         read_zoned_time, {"\0", 1}, {"00:00:00+00", 11}},
+    [REPR_DURATION] = {"long", "io.debezium.time.MicroDuration", NULL, write_duration, read_duration,
+                       {"\0", 1}, {"00:00:00", 8}},
+};
+
+/* In the order of enum type_kind. */
+static const char *const kind_names[] = {
+    "other", "bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric", "text", "bytea",
+    "uuid", "json", "enum", "date", "time", "timetz", "timestamp", "timestamptz", "interval",
+};
+#define KINDS (sizeof kind_names / sizeof *kind_names)
+_Static_assert(KINDS == TYPE_INTERVAL + 1, "a name for each kind");
+
+const char *type_kind_name(enum type_kind kind)
+{
+    return kind_names[kind];
+}
+
+enum type_kind type_kind_find(struct str name)
+{
+    for (size_t kind = 0; kind < KINDS; kind++)
+        if (str_is(name, kind_names[kind]))
+            return (enum type_kind) kind;
+    return TYPE_OTHER;
+}
+
+/* numeric(p,s) is a Decimal; without a typmod each value carries its scale. Scales outside 0..p
+ * (PostgreSQL 15) are no valid Avro decimal: sane carries the scale in the value there too. */
+static enum repr_id choose_numeric(const struct column *column, const struct envelope_options *o,
+                                   struct codec *c)
+{
+    c->scale = -1;
+    bool fixed = typmod_numeric(column->typmod, &c->precision, &c->scale);
+    if (o->decimal == DECIMAL_STRING)
+        return REPR_STRING;
+    if (o->decimal == DECIMAL_DOUBLE)
+        return REPR_NUMERIC_DOUBLE;
+    if (!fixed || (!o->strict && (c->scale < 0 || c->scale > c->precision)))
+        return REPR_VARIABLE;
+    return REPR_DECIMAL;
+}
+
+static enum repr_id choose(const struct column *column, const struct envelope_options *o,
+                           struct codec *c)
+{
+    int digits = column->typmod < 0 || column->typmod > 6 ? 6 : column->typmod;
+    c->scale = digits;
+    switch (column->kind) {
+    case TYPE_OTHER: return REPR_STRING;
+    case TYPE_BOOL: return REPR_BOOL;
+    case TYPE_INT2: return REPR_INT2;
+    case TYPE_INT4: return REPR_INT4;
+    case TYPE_INT8: return REPR_INT8;
+    case TYPE_OID: return REPR_OID;
+    case TYPE_FLOAT4: return REPR_FLOAT4;
+    case TYPE_FLOAT8: return REPR_FLOAT8;
+    case TYPE_NUMERIC: return choose_numeric(column, o, c);
+    case TYPE_TEXT: return REPR_STRING;
+    case TYPE_BYTEA: return REPR_BYTES;
+    case TYPE_UUID: return REPR_UUID;
+    case TYPE_JSON: return REPR_JSON;
+    case TYPE_ENUM: return REPR_ENUM;
+    case TYPE_DATE: return REPR_DATE;
+    case TYPE_TIME: return digits <= 3 ? REPR_TIME_MS : REPR_TIME_US;
+    case TYPE_TIMETZ: return o->strict ? REPR_ZONED_TIME : REPR_STRING;
+    case TYPE_TIMESTAMP: return digits <= 3 ? REPR_TIMESTAMP_MS : REPR_TIMESTAMP_US;
+    case TYPE_TIMESTAMPTZ: return REPR_ZONED_TIMESTAMP;
+    case TYPE_INTERVAL: return o->strict ? REPR_DURATION : REPR_STRING;
+    }
+    return REPR_STRING;
+}
+
+struct codec codec_choose(const struct column *column, const struct envelope_options *o)
+{
+    struct codec c = {.strict = o->strict, .element_null = -1};
+    c.repr = &repr_table[choose(column, o, &c)];
+    c.array = column->array && column->kind != TYPE_OTHER; /* others: the whole array as text */
+    if (c.array && !(o->strict && column->kind == TYPE_ENUM))
+        c.element_null = 0;
+    return c;
+}
+
+bool codec_write(struct type_writer *w, const struct codec *c, struct str text)
+{
+    return c->array ? write_array(w, c, text) : c->repr->write(w, c, text);
+}
+
+bool codec_read(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    return c->array ? read_array(r, c, text) : c->repr->read(r, c, text);
+}
+
+struct str codec_zero(const struct codec *c)
+{
+    return c->array ? (struct str){"\0", 1} : c->repr->zero;
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * Types: one PostgreSQL value as text to Avro bytes and back.
+ *
+ * A repr is one way to hold a value in Avro (a row of the table in types.c: Avro type, Connect
+ * name, a writer, a reader). A codec is a repr with the facts of one column. Which repr a column
+ * gets is decided once per relation version (codec_choose) or once per schema text (codec_of_node,
+ * schema_relation.c), never per row. Internal to schemas/.
+ *
+ * A writer that cannot hold a text exactly returns false and the caller takes back what it wrote:
+ * the value then travels in a header. A reader that meets bytes no writer makes returns false.
+ */
+#ifndef TR_SCHEMAS_TYPES_H
+#define TR_SCHEMAS_TYPES_H
+
+#include "schemas/avro.h"
+#include "schemas/envelope.h"
+
+/* Debezium's numbers for a timestamp of plus and minus infinity, in both of its units. */
+#define TIMESTAMP_INFINITY INT64_C(9223372036825200000)
+#define TIMESTAMP_MINUS_INFINITY INT64_C(-9223372036832400000)
+/* Its days for a date of plus and minus infinity: negative and adjacent, kept for strict only. */
+#define STRICT_DATE_INFINITY (-2147472692)
+#define STRICT_DATE_MINUS_INFINITY (-2147472691)
+/* Bytes of an unscaled integer a reader takes: PostgreSQL's numeric has at most 147,456 digits. */
+#define DECIMAL_MAX_BYTES 65536
+/* More digits behind the point than PostgreSQL ever prints (16,383). */
+#define DECIMAL_MAX_SCALE 20000
+
+/* Memory of a writer, kept between rows. */
+struct type_writer {
+    struct buf *out;
+    struct buf element; /* unescaped array element */
+    struct buf digits;  /* limbs of a long number */
+    bool inexact;       /* what was written stands for the value but does not give its text back */
+};
+
+struct type_reader {
+    struct cursor in;
+    struct buf element;
+    struct buf digits;
+    bool stand_in; /* met a Decimal of no bytes: right only when a header holds the value */
+};
+
+struct codec;
+
+struct repr {
+    const char *avro;         /* "int", "string", ...; "record" only for VariableScaleDecimal */
+    const char *connect_name; /* NULL: a plain type */
+    const char *connect_type; /* NULL, or Connect's narrower integer */
+    bool (*write)(struct type_writer *w, const struct codec *c, struct str text);
+    bool (*read)(struct type_reader *r, const struct codec *c, struct buf *text);
+    struct str zero;          /* Avro bytes of an empty value; stands where a header has the value */
+    struct str fallback;      /* text that Debezium writes for an old NOT NULL column it lacks */
+};
+
+enum repr_id {
+    REPR_BOOL, REPR_INT2, REPR_INT4, REPR_INT8, REPR_OID, REPR_FLOAT4, REPR_FLOAT8,
+    REPR_DECIMAL, REPR_VARIABLE, REPR_NUMERIC_DOUBLE, REPR_STRING, REPR_JSON, REPR_UUID, REPR_ENUM,
+    REPR_BYTES, REPR_DATE, REPR_TIME_MS, REPR_TIME_US, REPR_TIMESTAMP_MS, REPR_TIMESTAMP_US,
+    REPR_ZONED_TIMESTAMP, REPR_ZONED_TIME, REPR_DURATION,
+    REPR_COUNT
+};
+
+extern const struct repr repr_table[REPR_COUNT];
+
+struct codec {
+    const struct repr *repr; /* of the element when array */
+    int scale;      /* decimals: digits behind the point; -1 unknown. Times: fraction digits, 0 to 6 */
+    int precision;  /* decimals: digits in all; 0 unknown */
+    bool strict;
+    bool array;
+    int element_null; /* array: index of null in the element's union; -1 when it is no union */
+};
+
+/* The codec of a column under these options. */
+struct codec codec_choose(const struct column *column, const struct envelope_options *o);
+
+/* A SET value; false when the type cannot hold it exactly (or at all): take back what was written. */
+bool codec_write(struct type_writer *w, const struct codec *c, struct str text);
+/* The text of a value, appended; false when malformed. */
+bool codec_read(struct type_reader *r, const struct codec *c, struct buf *text);
+/* Avro bytes of an empty value of the whole type. */
+struct str codec_zero(const struct codec *c);
+
+/* numeric's typmod taken apart; false when it has none. */
+bool typmod_numeric(int32_t typmod, int *precision, int *scale);
+/* Name of a kind as it travels in a schema: "numeric". The reverse gives TYPE_OTHER when unknown. */
+const char *type_kind_name(enum type_kind kind);
+enum type_kind type_kind_find(struct str name);
+
+/* ---- shared by the files of types_*.c ---- */
+
+/* Whole text as a double, correctly rounded, PostgreSQL's NaN and Infinity included. */
+bool text_to_double(struct str text, double *out);
+/* PostgreSQL's own shortest text of a float8 (or, single, of a float4), appended. */
+void put_float_text(struct buf *text, double value, bool single);
+/* The same number in plain notation; scale >= 0 prints exactly so many digits behind the point. */
+void put_plain_text(struct buf *text, double value, int scale);
+/* An unscaled big-endian integer and its scale as plain text; false when out of bounds. */
+bool put_decimal_text(struct buf *digits, struct str unscaled, int scale, struct buf *text);
+
+bool write_bool(struct type_writer *w, const struct codec *c, struct str text);
+bool read_bool(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_int2(struct type_writer *w, const struct codec *c, struct str text);
+bool write_int4(struct type_writer *w, const struct codec *c, struct str text);
+bool write_int8(struct type_writer *w, const struct codec *c, struct str text);
+bool write_oid(struct type_writer *w, const struct codec *c, struct str text);
+bool read_int(struct type_reader *r, const struct codec *c, struct buf *text);
+bool read_long(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_float4(struct type_writer *w, const struct codec *c, struct str text);
+bool read_float4(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_float8(struct type_writer *w, const struct codec *c, struct str text);
+bool read_float8(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_decimal(struct type_writer *w, const struct codec *c, struct str text);
+bool read_decimal(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_variable(struct type_writer *w, const struct codec *c, struct str text);
+bool read_variable(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_numeric_double(struct type_writer *w, const struct codec *c, struct str text);
+bool read_numeric_double(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_string(struct type_writer *w, const struct codec *c, struct str text);
+bool read_string(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_bytes(struct type_writer *w, const struct codec *c, struct str text);
+bool read_bytes(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_date(struct type_writer *w, const struct codec *c, struct str text);
+bool read_date(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_time_ms(struct type_writer *w, const struct codec *c, struct str text);
+bool read_time_ms(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_time_us(struct type_writer *w, const struct codec *c, struct str text);
+bool read_time_us(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_timestamp_ms(struct type_writer *w, const struct codec *c, struct str text);
+bool read_timestamp_ms(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_timestamp_us(struct type_writer *w, const struct codec *c, struct str text);
+bool read_timestamp_us(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_zoned_timestamp(struct type_writer *w, const struct codec *c, struct str text);
+bool read_zoned_timestamp(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_zoned_time(struct type_writer *w, const struct codec *c, struct str text);
+bool read_zoned_time(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_duration(struct type_writer *w, const struct codec *c, struct str text);
+bool read_duration(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_array(struct type_writer *w, const struct codec *c, struct str text);
+bool read_array(struct type_reader *r, const struct codec *c, struct buf *text);
+
+#endif

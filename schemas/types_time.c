@@ -1,0 +1,573 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * date, time, timestamp, timestamptz; for strict also timetz and interval.
+ *
+ * Texts are PostgreSQL's with DateStyle ISO: "0044-03-15 12:00:00.5+00 BC". Days are counted in the
+ * proleptic Gregorian calendar as PostgreSQL does (Hinnant's closed formulas, no tables, no loops).
+ */
+#include <inttypes.h>
+#include <math.h>
+
+#include "schemas/types.h"
+
+#define DAY_US INT64_C(86400000000)
+#define YEAR_MAX 5900000 /* PostgreSQL's dates end in 5874897 */
+
+struct moment {
+    int64_t days;      /* since 1970-01-01 */
+    int64_t us;        /* of the day; 24:00:00 is allowed */
+    int fraction;      /* digits behind the point as written */
+    int32_t offset_s;  /* east of UTC */
+};
+
+static int64_t days_of(int64_t year, unsigned month, unsigned day)
+{
+    year -= month <= 2;
+    int64_t era = (year >= 0 ? year : year - 399) / 400;
+    unsigned of_era = (unsigned) (year - era * 400);
+    unsigned of_year = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
+    unsigned day_of_era = of_era * 365 + of_era / 4 - of_era / 100 + of_year;
+    return era * 146097 + (int64_t) day_of_era - 719468;
+}
+
+struct ymd {
+    int64_t year;
+    unsigned month, day;
+};
+
+static struct ymd ymd_of(int64_t days)
+{
+    days += 719468;
+    int64_t era = (days >= 0 ? days : days - 146096) / 146097;
+    unsigned doe = (unsigned) (days - era * 146097);
+    unsigned yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+    unsigned doy = doe - (365 * yoe + yoe / 4 - yoe / 100), mp = (5 * doy + 2) / 153;
+    unsigned month = mp < 10 ? mp + 3 : mp - 9;
+    return (struct ymd){(int64_t) yoe + era * 400 + (month <= 2), month, doy - (153 * mp + 2) / 5 + 1};
+}
+
+/* ---- parsing ---- */
+
+/* Digits at the front of s, at least low and at most high of them; -1 when there are fewer. */
+static int64_t take_number(struct str *s, size_t low, size_t high)
+{
+    int64_t value = 0;
+    size_t at = 0;
+    for (; at < s->len && at < high && s->p[at] >= '0' && s->p[at] <= '9'; at++)
+        value = value * 10 + (s->p[at] - '0');
+    *s = (struct str){s->p + at, s->len - at};
+    return at < low ? -1 : value;
+}
+
+static bool take_char(struct str *s, char c)
+{
+    if (!s->len || s->p[0] != c)
+        return false;
+    *s = (struct str){s->p + 1, s->len - 1};
+    return true;
+}
+
+static bool take_ymd(struct str *s, struct ymd *d)
+{
+    d->year = take_number(s, 4, 7);
+    int64_t month = take_char(s, '-') ? take_number(s, 2, 2) : -1;
+    int64_t day = take_char(s, '-') ? take_number(s, 2, 2) : -1;
+    d->month = (unsigned) month;
+    d->day = (unsigned) day;
+    return d->year >= 0 && d->year < YEAR_MAX && month >= 1 && month <= 12 && day >= 1 && day <= 31;
+}
+
+/* HH:MM:SS[.ffffff]; hours up to 24. */
+static bool take_clock(struct str *s, struct moment *m)
+{
+    int64_t hour = take_number(s, 2, 2);
+    int64_t minute = take_char(s, ':') ? take_number(s, 2, 2) : -1;
+    int64_t second = take_char(s, ':') ? take_number(s, 2, 2) : -1;
+    if (hour < 0 || hour > 24 || minute < 0 || minute > 59 || second < 0 || second > 59)
+        return false;
+    m->us = ((hour * 60 + minute) * 60 + second) * 1000000;
+    m->fraction = 0;
+    if (!take_char(s, '.'))
+        return true;
+    size_t before = s->len;
+    int64_t fraction = take_number(s, 1, 6);
+    m->fraction = (int) (before - s->len);
+    for (int digit = m->fraction; digit < 6; digit++)
+        fraction *= 10;
+    m->us += fraction;
+    return fraction >= 0;
+}
+
+/* [+-]HH[:MM[:SS]], or Z. */
+static bool take_offset(struct str *s, int32_t *offset_s)
+{
+    *offset_s = 0;
+    if (take_char(s, 'Z'))
+        return true;
+    bool west = s->len && s->p[0] == '-';
+    if (!take_char(s, west ? '-' : '+'))
+        return false;
+    int64_t hour = take_number(s, 2, 2), minute = 0, second = 0;
+    if (take_char(s, ':'))
+        minute = take_number(s, 2, 2);
+    if (take_char(s, ':'))
+        second = take_number(s, 2, 2);
+    if (hour < 0 || minute < 0 || second < 0)
+        return false;
+    int64_t all = (hour * 60 + minute) * 60 + second;
+    *offset_s = (int32_t) (west ? -all : all);
+    return true;
+}
+
+/* [ BC] and the end. Year 1 BC is year 0. */
+static bool take_era(struct str s, struct ymd *d)
+{
+    if (str_is(s, " BC"))
+        d->year = 1 - d->year;
+    else if (s.len)
+        return false;
+    return true;
+}
+
+/* A whole date, timestamp or timestamptz of PostgreSQL. */
+static bool parse_moment(struct str text, bool clock, bool zoned, struct moment *m)
+{
+    struct ymd d;
+    *m = (struct moment){0};
+    if (!take_ymd(&text, &d))
+        return false;
+    if (clock && (!take_char(&text, ' ') || !take_clock(&text, m)))
+        return false;
+    if (zoned && !take_offset(&text, &m->offset_s))
+        return false;
+    if (!take_era(text, &d))
+        return false;
+    m->days = days_of(d.year, d.month, d.day);
+    return true;
+}
+
+/* ---- printing ---- */
+
+static char *put_two(char *at, unsigned value)
+{
+    at[0] = (char) ('0' + value / 10 % 10);
+    at[1] = (char) ('0' + value % 10);
+    return at + 2;
+}
+
+/* HH:MM:SS and a fraction: digits < 0 prints as many as are needed, else exactly so many. */
+static void put_clock(struct buf *text, int64_t us, int digits)
+{
+    char out[24], *at = out;
+    unsigned second = (unsigned) (us / 1000000), fraction = (unsigned) (us % 1000000);
+    at = put_two(at, second / 3600);
+    *at++ = ':';
+    at = put_two(at, second / 60 % 60);
+    *at++ = ':';
+    at = put_two(at, second % 60);
+    if (digits > 0 || (digits < 0 && fraction)) {
+        *at++ = '.';
+        char *begin = at;
+        for (unsigned unit = 100000; unit; unit /= 10)
+            *at++ = (char) ('0' + fraction / unit % 10);
+        while (digits < 0 && at[-1] == '0')
+            at--;
+        if (digits > 0)
+            at = begin + digits;
+    }
+    buf_add(text, out, (size_t) (at - out));
+}
+
+/* YYYY-MM-DD as PostgreSQL prints it; the caller adds " BC" at the end when told so. */
+static bool put_days(struct buf *text, int64_t days)
+{
+    struct ymd d = ymd_of(days);
+    bool bc = d.year < 1;
+    buf_addf(text, "%04" PRId64 "-%02u-%02u", bc ? 1 - d.year : d.year, d.month, d.day);
+    return bc;
+}
+
+static void put_timestamp(struct buf *text, int64_t us)
+{
+    int64_t days = us / DAY_US - (us % DAY_US < 0), rest = us - days * DAY_US;
+    bool bc = put_days(text, days);
+    buf_add_char(text, ' ');
+    put_clock(text, rest, -1);
+    if (bc)
+        buf_add_text(text, " BC");
+}
+
+/* ---- date ---- */
+
+bool write_date(struct type_writer *w, const struct codec *c, struct str text)
+{
+    struct moment m;
+    if (str_is(text, "infinity"))
+        avro_put_long(w->out, c->strict ? STRICT_DATE_INFINITY : INT32_MAX);
+    else if (str_is(text, "-infinity"))
+        avro_put_long(w->out, c->strict ? STRICT_DATE_MINUS_INFINITY : INT32_MIN);
+    else if (parse_moment(text, false, false, &m) && m.days < INT32_MAX && m.days > INT32_MIN)
+        avro_put_long(w->out, m.days);
+    else
+        return false;
+    return true;
+}
+
+bool read_date(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    int32_t days = avro_get_int(&r->in);
+    if (days == INT32_MAX || days == STRICT_DATE_INFINITY)
+        buf_add_text(text, "infinity");
+    else if (days == INT32_MIN || days == STRICT_DATE_MINUS_INFINITY)
+        buf_add_text(text, "-infinity");
+    else if (put_days(text, days))
+        buf_add_text(text, " BC");
+    return !r->in.failed;
+}
+
+/* ---- time ---- */
+
+static bool parse_time(struct str text, int64_t *us)
+{
+    struct moment m;
+    bool whole = take_clock(&text, &m) && text.len == 0 && m.us <= DAY_US;
+    *us = m.us;
+    return whole;
+}
+
+bool write_time_ms(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    int64_t us;
+    if (!parse_time(text, &us) || us % 1000)
+        return false;
+    avro_put_long(w->out, us / 1000);
+    return true;
+}
+
+bool write_time_us(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    int64_t us;
+    if (!parse_time(text, &us))
+        return false;
+    avro_put_long(w->out, us);
+    return true;
+}
+
+static bool put_time(struct type_reader *r, int64_t us, struct buf *text)
+{
+    if (r->in.failed || us < 0 || us > DAY_US)
+        return false;
+    put_clock(text, us, -1);
+    return true;
+}
+
+bool read_time_ms(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    return put_time(r, (int64_t) avro_get_int(&r->in) * 1000, text);
+}
+
+bool read_time_us(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    return put_time(r, avro_get_long(&r->in), text);
+}
+
+/* ---- timestamp ---- */
+
+/* Microseconds since 1970; false when infinite or outside int64. */
+static bool parse_timestamp(struct str text, int64_t *us)
+{
+    struct moment m;
+    return parse_moment(text, true, false, &m) && !__builtin_mul_overflow(m.days, DAY_US, us)
+        && !__builtin_add_overflow(*us, m.us, us);
+}
+
+static bool infinite(struct str text, int64_t *value)
+{
+    *value = text.len && text.p[0] == '-' ? TIMESTAMP_MINUS_INFINITY : TIMESTAMP_INFINITY;
+    return str_is(text, "infinity") || str_is(text, "-infinity");
+}
+
+bool write_timestamp_ms(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    int64_t value, us;
+    struct moment m;
+    if (!infinite(text, &value)) {
+        if (!parse_moment(text, true, false, &m) || m.us % 1000)
+            return false;
+        us = m.us / 1000;
+        value = m.days * (DAY_US / 1000) + us;
+    }
+    avro_put_long(w->out, value);
+    return true;
+}
+
+bool write_timestamp_us(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    int64_t value;
+    if (!infinite(text, &value)
+        && (!parse_timestamp(text, &value) || value == TIMESTAMP_INFINITY
+            || value == TIMESTAMP_MINUS_INFINITY))
+        return false;
+    avro_put_long(w->out, value);
+    return true;
+}
+
+static bool put_infinite(struct buf *text, int64_t value)
+{
+    if (value == TIMESTAMP_INFINITY)
+        buf_add_text(text, "infinity");
+    else if (value == TIMESTAMP_MINUS_INFINITY)
+        buf_add_text(text, "-infinity");
+    return value == TIMESTAMP_INFINITY || value == TIMESTAMP_MINUS_INFINITY;
+}
+
+bool read_timestamp_us(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    int64_t us = avro_get_long(&r->in);
+    if (!put_infinite(text, us))
+        put_timestamp(text, us);
+    return !r->in.failed;
+}
+
+bool read_timestamp_ms(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    int64_t ms = avro_get_long(&r->in), day_ms = DAY_US / 1000;
+    if (r->in.failed || put_infinite(text, ms))
+        return !r->in.failed;
+    int64_t days = ms / day_ms - (ms % day_ms < 0);
+    if (days > 200000000 || days < -200000000)
+        return false;
+    bool bc = put_days(text, days);
+    buf_add_char(text, ' ');
+    put_clock(text, (ms - days * day_ms) * 1000, -1);
+    if (bc)
+        buf_add_text(text, " BC");
+    return true;
+}
+
+/* ---- timestamptz ---- */
+
+/* Move to UTC. */
+static void shift(struct moment *m)
+{
+    m->us -= (int64_t) m->offset_s * 1000000;
+    int64_t days = m->us / DAY_US - (m->us % DAY_US < 0);
+    m->days += days;
+    m->us -= days * DAY_US;
+}
+
+/* Year as java.time prints it: four digits at least, a sign before 0000 and after 9999. */
+static void put_iso(struct buf *out, const struct moment *m, int digits)
+{
+    struct ymd d = ymd_of(m->days);
+    if (d.year > 9999)
+        buf_add_char(out, '+');
+    buf_addf(out, "%s%04" PRId64 "-%02u-%02uT", d.year < 0 ? "-" : "", d.year < 0 ? -d.year : d.year,
+             d.month, d.day);
+    put_clock(out, m->us, digits);
+    buf_add_char(out, 'Z');
+}
+
+/* The usual form needs no calendar: "2026-01-02 03:04:05[.ffffff]+00" only changes its signs. */
+static bool common_form(struct str text)
+{
+    return text.len >= 22 && text.len <= 29 && text.p[4] == '-' && text.p[10] == ' '
+        && memcmp(text.p + text.len - 3, "+00", 3) == 0 && (text.len == 22 || text.p[19] == '.')
+        && text.len != 23 && memcmp(text.p, "0000", 4) != 0;
+}
+
+/* text has been parsed: it is well formed and has no more digits than are to be written. */
+static void put_common(struct buf *out, struct str text, int digits)
+{
+    size_t have = text.len > 22 ? text.len - 23 : 0;
+    char form[40];
+    memcpy(form, text.p, 10);
+    form[10] = 'T';
+    memcpy(form + 11, text.p + 11, 8);
+    size_t len = 19;
+    if (digits) {
+        form[len++] = '.';
+        memset(form + len, '0', (size_t) digits);
+        memcpy(form + len, text.p + 20, have);
+        len += (size_t) digits;
+    }
+    form[len++] = 'Z';
+    avro_put_bytes(out, (struct str){form, len});
+}
+
+bool write_zoned_timestamp(struct type_writer *w, const struct codec *c, struct str text)
+{
+    struct moment m;
+    int64_t value;
+    if (infinite(text, &value)) {
+        avro_put_bytes(w->out, text);
+        return true;
+    }
+    if (!parse_moment(text, true, true, &m) || m.fraction > c->scale)
+        return false;
+    if (common_form(text)) {
+        put_common(w->out, text, c->scale);
+        return true;
+    }
+    shift(&m);
+    buf_reset(&w->digits);
+    put_iso(&w->digits, &m, c->scale);
+    avro_put_bytes(w->out, buf_str(&w->digits));
+    return true;
+}
+
+/* A year with java.time's sign, then -MM-DDT. */
+static bool take_iso_date(struct str *s, struct moment *m)
+{
+    struct ymd d;
+    bool before = take_char(s, '-');
+    if (!before)
+        (void) take_char(s, '+');
+    if (!take_ymd(s, &d) || !take_char(s, 'T'))
+        return false;
+    m->days = days_of(before ? -d.year : d.year, d.month, d.day);
+    return true;
+}
+
+bool read_zoned_timestamp(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    struct str s = avro_get_bytes(&r->in);
+    struct moment m = {0};
+    int64_t value;
+    if (r->in.failed || infinite(s, &value)) {
+        buf_add_str(text, s);
+        return !r->in.failed;
+    }
+    if (s.len == 0) { /* the empty value: a header holds the real one */
+        r->stand_in = true;
+        return true;
+    }
+    if (!take_iso_date(&s, &m) || !take_clock(&s, &m) || !take_offset(&s, &m.offset_s) || s.len)
+        return false;
+    shift(&m);
+    bool bc = put_days(text, m.days);
+    buf_add_char(text, ' ');
+    put_clock(text, m.us, -1);
+    buf_add_text(text, "+00");
+    if (bc)
+        buf_add_text(text, " BC");
+    return true;
+}
+
+/* ---- timetz and interval, as Debezium writes them ---- */
+
+bool write_zoned_time(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    struct moment m = {0};
+    if (!take_clock(&text, &m) || !take_offset(&text, &m.offset_s) || text.len || m.us > DAY_US)
+        return false;
+    if (m.us != DAY_US || m.offset_s)
+        shift(&m);
+    buf_reset(&w->digits);
+    put_clock(&w->digits, m.us, -1);
+    buf_add_char(&w->digits, 'Z');
+    avro_put_bytes(w->out, buf_str(&w->digits));
+    return true;
+}
+
+bool read_zoned_time(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    struct str s = avro_get_bytes(&r->in);
+    struct moment m = {0};
+    if (s.len == 0) {
+        r->stand_in = true;
+        return !r->in.failed;
+    }
+    if (!take_clock(&s, &m) || !take_offset(&s, &m.offset_s) || s.len || m.us > DAY_US)
+        return false;
+    put_clock(text, m.us, -1);
+    buf_addf(text, "%c%02d", m.offset_s < 0 ? '-' : '+', (int) (m.offset_s < 0 ? -m.offset_s : m.offset_s) / 3600);
+    return true;
+}
+
+struct span {
+    double months, days, seconds;
+};
+
+/* One part of IntervalStyle postgres: "-2 mons", "+3 days", "-04:05:06.78". */
+static bool take_span(struct str *s, struct span *v)
+{
+    bool minus = take_char(s, '-');
+    if (!minus)
+        (void) take_char(s, '+');
+    double sign = minus ? -1 : 1;
+    struct moment m;
+    int64_t number = take_number(s, 1, 10);
+    if (number >= 0 && take_char(s, ':')) {
+        int64_t minute = take_number(s, 2, 2);
+        char clock[32] = "00:00:";
+        struct str rest = {s->p + 1, s->len ? s->len - 1 : 0};
+        if (minute < 0 || !s->len || s->p[0] != ':' || rest.len > 20)
+            return false;
+        memcpy(clock + 6, rest.p, rest.len);
+        *s = (struct str){clock, 6 + rest.len};
+        if (!take_clock(s, &m) || s->len)
+            return false;
+        v->seconds += sign * ((double) number * 3600 + (double) minute * 60 + (double) m.us / 1e6);
+        *s = STR_NONE;
+        return true;
+    }
+    if (number < 0 || !take_char(s, ' '))
+        return false;
+    size_t len = 0;
+    while (len < s->len && s->p[len] != ' ')
+        len++;
+    struct str unit = {s->p, len};
+    *s = (struct str){s->p + len, s->len - len};
+    (void) take_char(s, ' ');
+    if (str_starts(unit, "year"))
+        v->months += sign * (double) number * 12;
+    else if (str_starts(unit, "mon"))
+        v->months += sign * (double) number;
+    else if (str_starts(unit, "day"))
+        v->days += sign * (double) number;
+    else
+        return false;
+    return true;
+}
+
+bool write_duration(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    struct span v = {0};
+    for (int part = 0; part < 4 && text.len; part++)
+        if (!take_span(&text, &v))
+            return false;
+    double us = ((v.months * 30.4375 + v.days) * 86400 + v.seconds) * 1e6;
+    if (text.len || fabs(us) >= 9.2e18)
+        return false;
+    avro_put_long(w->out, (int64_t) us);
+    return true;
+}
+
+bool read_duration(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    int64_t us = avro_get_long(&r->in);
+    uint64_t all = us < 0 ? 0 - (uint64_t) us : (uint64_t) us;
+    if (us < 0)
+        buf_add_char(text, '-');
+    buf_addf(text, "%02" PRIu64, all / 3600000000u);
+    struct buf clock = {0};
+    put_clock(&clock, (int64_t) (all % 3600000000u), -1);
+    buf_add_text(text, clock.p + 2); /* ":MM:SS.f" */
+    buf_free(&clock);
+    return !r->in.failed;
+}
