@@ -20,6 +20,9 @@ void config_free(struct config *c);
 
 /* Effective configuration as YAML with origins (value, file:line or default); secrets print as ‹set›. */
 void config_print(const struct config *c, struct buf *out);
+/* A text as a YAML value that the loader reads back as the same text: quoted where needed, a $
+ * doubled. */
+void config_add_scalar(struct buf *out, const char *text);
 /* JSON Schema of the file. */
 void config_schema(struct buf *out);
 /* Reference page (Markdown) of all options. */

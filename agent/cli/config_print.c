@@ -6,9 +6,8 @@
 #include "agent/cli/config.h"
 #include "agent/cli/load.h"
 
-/* A text that YAML reads back as the same text: plain when it is surely plain, else quoted. JSON's
- * quoting is YAML's; a $ is doubled, since texts are expanded when they are read. */
-static void add_scalar(struct buf *out, const char *text)
+/* Plain when it is surely plain, else as JSON, which is YAML; a $ is doubled against expansion. */
+void config_add_scalar(struct buf *out, const char *text)
 {
     struct buf doubled = BUF_INIT;
     size_t plain = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_/.");
@@ -37,7 +36,7 @@ static void add_list(struct buf *out, const struct config_list *list)
     buf_add_char(out, '[');
     for (int at = 0; at < list->count; at++) {
         buf_add_text(out, at ? ", " : "");
-        add_scalar(out, list->items[at]);
+        config_add_scalar(out, list->items[at]);
     }
     buf_add_char(out, ']');
 }
@@ -53,7 +52,7 @@ static void add_value(struct buf *out, const struct option *o, const void *field
     case OPTION_TEXT:
     case OPTION_WORD:
         memcpy(&text, field, sizeof text);
-        add_scalar(out, text ? text : "");
+        config_add_scalar(out, text ? text : "");
         break;
     case OPTION_BOOL:
         buf_add_text(out, *(const bool *) field ? "true" : "false");

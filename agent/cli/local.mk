@@ -18,6 +18,9 @@ libtailrace_a_SOURCES += \
 	agent/cli/fault.h \
 	agent/cli/help.c \
 	agent/cli/help.h \
+	agent/cli/init.c \
+	agent/cli/init.h \
+	agent/cli/init_write.c \
 	agent/cli/load.h \
 	agent/cli/load_check.c \
 	agent/cli/load_value.c \

@@ -58,6 +58,7 @@ int main(void)
     add_secret_tests(suite);
     add_parse_tests(suite);
     add_docs_tests(suite);
+    add_init_tests(suite);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

@@ -12,6 +12,7 @@ void add_config_tests(Suite *suite);
 void add_secret_tests(Suite *suite);
 void add_parse_tests(Suite *suite);
 void add_docs_tests(Suite *suite);
+void add_init_tests(Suite *suite);
 
 /* A file under $TR_SRCDIR, whole. */
 struct buf test_file(const char *path);
