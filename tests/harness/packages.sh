@@ -61,7 +61,7 @@ _install_all() {
 # packages_install PACKAGE...: install what is missing; says what. 1 with the reason on standard error when it cannot.
 packages_install() {
     # shellcheck disable=SC2046
-    set -- $(packages_missing "$@")
+    set -- $(packages_missing "$@" | tr ' ' '\n' | awk '!seen[$0]++')
     [ $# -gt 0 ] || return 0
     command -v apt-get >/dev/null 2>&1 || { echo "these Debian packages (or their like) are needed: $*" >&2; return 1; }
     if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null 2>&1; then

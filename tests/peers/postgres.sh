@@ -29,6 +29,9 @@ else
 fi
 [ "$4" != fetch ] || exit 0
 mkdir -p "$2"; dir=$(cd "$2" && pwd); port=$3; data=$dir/data
+self=$(cd "$(dirname "$0")" && pwd)/postgres.sh
+[ $# -lt 5 ] || from=$(cd "$5" && pwd)
+cd "$dir" # the other user may not be allowed where we are
 # The server refuses to run as root. As root, show it another user id in a user namespace, so that no file needs another
 # owner or mode; where namespaces are closed (containers), give the folder to the user postgres or nobody.
 as=
@@ -66,7 +69,7 @@ case $4 in
     start) up ;;
     stop) ! running || $as "$bin/pg_ctl" -D "$data" -m fast -w stop >"$dir/log" 2>&1 || ! running || die "did not stop" ;;
     reload) ! running || kill -HUP "$pid" ;;
-    restart) "$0" "$1" "$2" "$3" stop; up ;;
+    restart) "$self" "$1" "$dir" "$3" stop; up ;;
     crash) running || die "not running"
         kill -STOP "$pid"
         # shellcheck disable=SC2046
@@ -76,7 +79,7 @@ case $4 in
         [ ! -e "/proc/$pid" ] || rm -f "$data/postmaster.pid" ;;
     standby)
         need psql postgresql-client; [ ! -e "$data" ] || die "$data is there already"
-        from=$(cd "${5:?primary directory}" && pwd); fp=${6:?primary port}; mkdir -p "$dir/s"
+        : "${from:?primary directory}"; fp=${6:?primary port}; mkdir -p "$dir/s"
         begin="pg_backup_start('standby', true)" end="labelfile FROM pg_backup_stop(false)"
         [ "$(cat "$from/data/PG_VERSION")" != 14 ] || { begin="pg_start_backup('standby', true, false)"; end="labelfile FROM pg_stop_backup(false)"; }
         psql -X -q -At -h 127.0.0.1 -p "$fp" -U postgres -v ON_ERROR_STOP=1 >/dev/null <<SQL
