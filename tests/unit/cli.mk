@@ -11,3 +11,7 @@ tests_unit_test_status_SOURCES = tests/unit/cli/test_status.c
 tests_unit_test_status_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_status_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += tests/cases/status
+check_PROGRAMS += tests/unit/test_tail
+tests_unit_test_tail_SOURCES = tests/unit/cli/test_tail.c
+tests_unit_test_tail_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_tail_LDADD = $(UNIT_LIBS)
