@@ -239,14 +239,38 @@ static bool names_value(const struct digits *d, double value, bool single)
     return back == value && !is_middle(digits, d->power - d->count + 1, value, single);
 }
 
-/* value is finite and above zero. Numbers of full precision need DBL_DIG digits at least to be
+/* The next number of so many digits. */
+static void step_up(struct digits *d, int count)
+{
+    char text[24];
+    int power = d->power;
+    uint64_t digits = strtoull(d->text, NULL, 10);
+    for (int at = d->count; at < count; at++)
+        digits *= 10;
+    int len = snprintf(text, sizeof text, "%" PRIu64, digits + 1);
+    d->power = power + (len > count);
+    d->count = len;
+    while (d->count > 1 && text[d->count - 1] == '0')
+        d->count--;
+    memcpy(d->text, text, (size_t) d->count);
+    d->text[d->count] = 0;
+}
+
+/* value is finite and above zero. Above a power of two the next number is twice as far as below it,
+ * so there the digits one up may name it where the nearest ones do not. Numbers of full precision need DBL_DIG digits at least to be
  * told apart from shorter ones, so the search starts there; subnormal ones have fewer. */
 static void shortest(struct digits *d, double value, bool single)
 {
     bool subnormal = value < (single ? (double) FLT_MIN : DBL_MIN);
-    int most = single ? 9 : 17;
+    int most = single ? 9 : 17, exponent;
+    bool power_of_two = frexp(value, &exponent) <= 0.5;
     for (int count = subnormal ? 1 : single ? FLT_DIG : DBL_DIG; count <= most; count++) {
         take_digits(d, value, count);
+        if (names_value(d, value, single))
+            return;
+        if (!power_of_two)
+            continue;
+        step_up(d, count);
         if (names_value(d, value, single))
             return;
     }

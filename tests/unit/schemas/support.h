@@ -54,5 +54,6 @@ void rows_equal(const struct relation *rel, const struct value *have, const stru
 bool str_holds(struct str s, const char *part);
 
 TCase *case_envelope(void);
+TCase *case_types(void);
 
 #endif

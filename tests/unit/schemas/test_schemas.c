@@ -8,6 +8,7 @@ int main(void)
 {
     Suite *s = suite_create("schemas");
     suite_add_tcase(s, case_envelope());
+    suite_add_tcase(s, case_types());
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
     int failed = srunner_ntests_failed(r);
