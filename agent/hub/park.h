@@ -4,7 +4,7 @@
  *
  * A parked row is the event as it stood on the bus with the reason; it is found by (route, number), numbers grow. Parking the
  * same event again (same route, position and topic) keeps the first number: retries after a crash do not double it.
- * Thread-safe.
+ * Numbers are never used again, not even after the store was emptied of them. Thread-safe.
  */
 #ifndef TR_HUB_PARK_H
 #define TR_HUB_PARK_H
@@ -28,6 +28,7 @@ struct parked {
 };
 
 /* The parked rows that store holds; their keys are read into memory. store outlives it. */
+/* Reads the index of what is parked; store may be read-only for park_each and park_count. */
 int park_open(struct store *store, struct park **out, struct err *e) MUST_CHECK;
 void park_close(struct park *p);
 /* Durable when it returns 0; fills number. */
@@ -37,7 +38,22 @@ uint64_t park_find(struct park *p, struct str route, struct str topic, struct st
 /* Parked rows of a route (NULL = all) in order. Texts live in a. visit -1 stops. */
 int park_each(struct park *p, const char *route, struct arena *a, void *self,
               int (*visit)(void *self, const struct parked *row, struct err *e), struct err *e) MUST_CHECK;
+/* One row by its number, texts in a; *found false when it is not there. */
+int park_get(struct park *p, struct str route, uint64_t number, struct arena *a, struct parked *row,
+             bool *found, struct err *e) MUST_CHECK;
+/* Remove one; what is not there is no error. */
 int park_remove(struct park *p, struct str route, uint64_t number, struct err *e) MUST_CHECK;
+/* Remove all of these at once or none. */
+int park_remove_many(struct park *p, struct str route, const uint64_t *numbers, size_t count,
+                     struct err *e) MUST_CHECK;
+/* Remove what is parked of a topic from before this position: a truncate made it void. */
+int park_drop_topic(struct park *p, struct str route, struct str topic, const struct position *before,
+                    int64_t *dropped, struct err *e) MUST_CHECK;
+/* This very event is parked already. */
+bool park_has(struct park *p, struct str route, struct str topic, const struct position *pos);
+/* The number that the row with this number queues behind; 0 = it is itself bad, or unknown. */
+uint64_t park_behind(struct park *p, struct str route, uint64_t number);
+/* Rows parked of a route (NULL = all). */
 int64_t park_count(struct park *p, const char *route);
 
 #endif

@@ -36,6 +36,7 @@ struct pump_parts {
     struct lag *lag;
     struct registry *registry;
     struct park *park;
+    const struct sink_driver *driver; /* NULL: by the target's connector; tests give their own */
 };
 
 struct pump;

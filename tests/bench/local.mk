@@ -1,5 +1,5 @@
 # The probe is built by `make bench` only.
-EXTRA_PROGRAMS = tests/bench/probe
+EXTRA_PROGRAMS += tests/bench/probe
 tests_bench_probe_SOURCES = tests/bench/probe.c
 tests_bench_probe_CFLAGS = $(AM_CFLAGS) $(PQ_CFLAGS)
 tests_bench_probe_LDADD = $(PQ_LIBS) -lpthread

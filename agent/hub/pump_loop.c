@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The pump's thread: connect, read, apply, commit, give back; and what to do when that fails.
+ *
+ * Every connect goes back to the oldest offset that is not given back and lets the watermark say
+ * what is there already: so an unknown outcome of a COMMIT needs no thought. An offset is given
+ * back to the bus only when the target has flushed what stands before it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "agent/hub/pump_local.h"
+
+/* ---- state ---- */
+
+static void set_state(struct pump *p, enum pump_state state, const struct err *e)
+{
+    pthread_mutex_lock(&p->lock);
+    p->status.state = state;
+    p->status.error = e ? *e : ERR_INIT;
+    pthread_mutex_unlock(&p->lock);
+}
+
+static void show_position(struct pump *p)
+{
+    pthread_mutex_lock(&p->lock);
+    p->status.applied = p->pos.stream;
+    p->status.offset = p->group.next;
+    p->status.rows += p->group.rows;
+    p->status.txns += p->group.txns;
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* Wait, doing what is asked meanwhile. */
+static void wait_ms(struct pump *p, int64_t ms)
+{
+    for (int64_t left = ms; left > 0 && env_stop(p->parts.env) == STOP_NONE; left -= 50) {
+        pump_tick(p);
+        pump_serve_replay(p);
+        (void) env_sleep(p->parts.env, left < 50 ? left : 50);
+    }
+}
+
+/* Half to one and a half of the pause, twice as long the next time. */
+static int64_t next_pause_ms(struct pump *p)
+{
+    int64_t max_ms = p->parts.config->source.backoff_max_ms;
+    p->jitter = p->jitter * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    int64_t base = p->backoff_ms ? p->backoff_ms : PUMP_BACKOFF_MS;
+    p->backoff_ms = base * 2 > max_ms ? max_ms : base * 2;
+    return base / 2 + (int64_t) ((p->jitter >> 33) % (uint64_t) (base + 1));
+}
+
+static void disconnect(struct pump *p)
+{
+    p->driver->disconnect(p->sink);
+    p->connected = false;
+    metric_set(p->parts.env->metrics, M_TARGET_CONNECTED, p->target_up, 0);
+}
+
+/* ---- connect ---- */
+
+static int check_position(struct pump *p, const struct sink_position *pos, struct err *e)
+{
+    if (pos->stream.lsn >= p->taken_pos.lsn)
+        return 0;
+    (void) err_set(e, E_STATE, "target %s went back from %s to %s, before what was given back to the bus",
+                   p->target->name, LSN_STR(p->taken_pos.lsn), LSN_STR(pos->stream.lsn));
+    return err_hint(e, "the target was restored or failed over without its last transactions: compare "
+                       "with tailrace verify, then copy again");
+}
+
+static int connect_sink(struct pump *p, struct err *e)
+{
+    struct bus_status bus;
+    struct sink_position pos;
+    bus_get_status(p->parts.bus, &bus);
+    if (p->driver->connect(p->sink, &bus.durable, &pos, e))
+        return -1;
+    if (check_position(p, &pos, e) || (pos.replayed && pump_finish_replay(p, pos.replayed, e)) ||
+        bus_seek(p->reader, bus_taken(p->reader), e)) {
+        p->driver->disconnect(p->sink);
+        return -1;
+    }
+    p->pos = pos;
+    p->committed = pos.stream;
+    p->connected = true;
+    p->group.next = bus_taken(p->reader);
+    set_state(p, PUMP_RUNNING, NULL);
+    metric_set(p->parts.env->metrics, M_TARGET_CONNECTED, p->target_up, 1);
+    pthread_mutex_lock(&p->lock);
+    p->status.applied = pos.stream;
+    p->status.offset = p->group.next;
+    pthread_mutex_unlock(&p->lock);
+    log_info(p->parts.env->log, p->part, "target %s stands at %s", p->target->name,
+             LSN_STR(pos.stream.lsn));
+    return 0;
+}
+
+/* ---- commit ---- */
+
+static void observe(struct pump *p)
+{
+    const struct group *g = &p->group;
+    struct metrics *m = p->parts.env->metrics;
+    int64_t now_us = clock_wall_us(p->parts.env->clock);
+    metric_add(m, M_APPLIED_ROWS, p->applied_rows, g->rows);
+    metric_add(m, M_APPLIED_TXNS, p->applied_txns, g->txns);
+    if (g->skipped)
+        metric_add(m, M_APPLY_SKIPPED, p->skipped_txns, g->skipped);
+    if (g->copy || !g->txns)
+        return;
+    for (int at = 0; at < g->txns; at++)
+        metric_observe(m, M_LATENCY, p->latency, now_us - g->commit_us[at]);
+    lag_mark(p->parts.lag, LAG_APPLIED, p->parts.index, g->last.pos.lsn, g->last.commit_us);
+}
+
+/* Give back to the bus what the target has flushed; asks it now and then at most. */
+static int give_back(struct pump *p, struct err *e)
+{
+    bool all;
+    if (bus_taken(p->reader) >= p->group.next)
+        return 0;
+    int64_t now_us = clock_mono_us(p->parts.env->clock);
+    if (p->flush_look_us && now_us - p->flush_look_us < PUMP_FLUSH_LOOK_US)
+        return 0;
+    if (p->driver->flushed(p->sink, &all, e))
+        return -1;
+    p->flush_look_us = all ? 0 : now_us;
+    if (!all)
+        return 0;
+    p->taken_pos = p->committed;
+    return bus_take(p->reader, p->group.next, e);
+}
+
+/* Transactions of which this route takes nothing need no commit on the target: reading them again
+ * after a restart does nothing. A sentinel gets one, to show that the target takes commits. */
+static int finish_group(struct pump *p, struct err *e)
+{
+    struct group *g = &p->group;
+    if (pump_apply_batch(p, true, e))
+        return -1;
+    if (g->applied || g->sentinel) {
+        if (p->driver->commit(p->sink, &g->to, pump_is_careful(p), e))
+            return -1;
+        p->committed = g->to.stream;
+    }
+    p->pos = g->to;
+    p->backoff_ms = 0;
+    if (g->applied)
+        p->careful_tries = 0;
+    if (g->txns || g->skipped) {
+        observe(p);
+        show_position(p);
+    }
+    g->rows = 0;
+    g->txns = 0;
+    g->skipped = 0;
+    return give_back(p, e);
+}
+
+/* ---- hold ---- */
+
+static void hold(struct pump *p)
+{
+    set_state(p, PUMP_HELD, NULL);
+    pthread_mutex_lock(&p->lock);
+    p->held = p->hold_wanted;
+    pthread_mutex_unlock(&p->lock);
+    for (bool on = true; on;) {
+        pump_tick(p);
+        int64_t now_us = clock_mono_us(p->parts.env->clock);
+        pthread_mutex_lock(&p->lock);
+        if (now_us >= p->hold_deadline_us)
+            p->hold_wanted = false;
+        on = p->hold_wanted && env_stop(p->parts.env) == STOP_NONE;
+        pthread_mutex_unlock(&p->lock);
+        if (on)
+            (void) env_sleep(p->parts.env, 10);
+    }
+    pthread_mutex_lock(&p->lock);
+    p->held = false;
+    pthread_mutex_unlock(&p->lock);
+    p->holding = false;
+    set_state(p, PUMP_RUNNING, NULL);
+}
+
+/* ---- failure ---- */
+
+/* A row is bad: go back and look for it. The third time in the same place a person is needed. */
+static bool try_carefully(struct pump *p, uint64_t from, const struct err *e)
+{
+    if (p->careful_tries && p->failed_at != from)
+        p->careful_tries = 0;
+    p->failed_at = from;
+    if (p->careful_tries++ >= PUMP_CAREFUL_TRIES)
+        return false;
+    if (p->seen_until > p->careful_until)
+        p->careful_until = p->seen_until;
+    log_info(p->parts.env->log, p->part, "a row was refused, going on row by row: %s", e->msg);
+    return true;
+}
+
+/* 0 to go on, -1 when the route has to end. */
+static int after_failure(struct pump *p, struct err *e)
+{
+    struct err seek = ERR_INIT;
+    uint64_t from = p->group.from;
+    metric_add(p->parts.env->metrics, M_APPLY_ERRORS, p->errors, 1);
+    p->driver->rollback(p->sink);
+    pump_drop_batch(p);
+    bool careful = e->class == ERR_ITEM && try_carefully(p, from, e);
+    bool passing = err_is_transient(e) || e->class == ERR_CONFLICT;
+    if (e->class == ERR_GONE || e->class == ERR_FATAL)
+        return -1;
+    p->group = (struct group){.from = from, .next = from};
+    if (p->connected && bus_seek(p->reader, from, &seek)) {
+        *e = seek;
+        return -1;
+    }
+    if (careful)
+        return 0;
+    if (passing || e->class == ERR_AUTH)
+        disconnect(p);
+    if (e->code != E_STOPPED)
+        log_err(p->parts.env->log, p->part, e);
+    set_state(p, passing ? PUMP_RETRYING : PUMP_FAILED, e);
+    wait_ms(p, passing ? next_pause_ms(p) : PUMP_RETRY_MS);
+    if (p->connected)
+        set_state(p, PUMP_RUNNING, NULL);
+    return 0;
+}
+
+/* ---- the loop ---- */
+
+static int turn(struct pump *p, struct err *e)
+{
+    pump_tick(p);
+    if (!p->connected && connect_sink(p, e))
+        return -1;
+    pump_serve_replay(p);
+    if (!p->connected) /* a replay may lose the connection */
+        return 0;
+    if (p->holding || pump_must_hold(p, NULL))
+        hold(p);
+    if (env_stop(p->parts.env) != STOP_NONE)
+        return 0;
+    if (pump_read_group(p, e))
+        return -1;
+    return finish_group(p, e);
+}
+
+static int open_parts(struct pump *p, struct err *e)
+{
+    if (!p->target || !p->driver)
+        return err_set(e, E_CONFIG, "route %s has no target that can be used", p->parts.route->name);
+    p->jitter = (uint64_t) clock_mono_us(p->parts.env->clock) ^ (uintptr_t) p;
+    p->sink = p->driver->open(&p->lent, e);
+    if (!p->sink)
+        return -1;
+    bool ahead = p->driver->features & SINK_KEEPS_POSITION;
+    p->reader = bus_read(p->parts.bus, p->parts.route->name, ahead, e);
+    if (!p->reader)
+        return -1;
+    p->envelope = envelope_reader_open(p->parts.registry);
+    pump_count_parked(p);
+    return 0;
+}
+
+static void close_parts(struct pump *p)
+{
+    if (p->sink)
+        p->driver->close(p->sink);
+    if (p->reader)
+        bus_leave(p->reader);
+    envelope_reader_close(p->envelope);
+    p->sink = NULL;
+    p->reader = NULL;
+    p->envelope = NULL;
+    metric_set(p->parts.env->metrics, M_TARGET_CONNECTED, p->target_up, 0);
+}
+
+int pump_run(struct pump *p, struct err *e)
+{
+    int done = open_parts(p, e);
+    while (!done && env_stop(p->parts.env) == STOP_NONE) {
+        struct err why = ERR_INIT;
+        if (turn(p, &why) && after_failure(p, &why)) {
+            *e = why;
+            done = -1;
+        }
+    }
+    close_parts(p);
+    set_state(p, done ? PUMP_FAILED : PUMP_STOPPED, done ? e : NULL);
+    if (done)
+        log_err(p->parts.env->log, p->part, e);
+    pthread_mutex_lock(&p->lock);
+    p->ended = true;
+    pthread_cond_broadcast(&p->changed);
+    pthread_mutex_unlock(&p->lock);
+    return done;
+}
