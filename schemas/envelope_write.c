@@ -226,11 +226,11 @@ static void put_column(struct envelope_writer *w, const struct column_plan *p, c
         if (!p->required)
             buf_add_char(out, (char) p->set_branch);
         if (!put_set(w, p, value->text))
-            note_special(&w->special[after], p->column->name, value);
+            note_special(&w->special[after], p->listed, value);
         break;
     case VALUE_NULL: /* a NOT NULL column: the row is older than the catalog that said so */
         if (p->required)
-            note_special(&w->special[after], p->column->name, value);
+            note_special(&w->special[after], p->listed, value);
         if (p->required)
             buf_add_str(out, p->zero);
         else
@@ -238,11 +238,11 @@ static void put_column(struct envelope_writer *w, const struct column_plan *p, c
         break;
     case VALUE_UNCHANGED:
         buf_add_str(out, p->unchanged);
-        note(&w->unchanged, p->column->name);
+        note(&w->unchanged, p->listed);
         break;
     case VALUE_ABSENT:
         buf_add_str(out, p->absent);
-        note(&w->absent[after], p->column->name);
+        note(&w->absent[after], p->listed);
         break;
     }
 }

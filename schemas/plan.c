@@ -172,6 +172,7 @@ static void plan_column(struct arena *a, const struct column *column,
     struct type_writer w = {.out = &out};
     p->column = column;
     p->field = schema_name(a, column->name, false);
+    p->listed = o->strict ? p->field : column->name;
     p->codec = codec_choose(column, o);
     p->required = column->not_null && (o->strict || column->identity);
     p->key_required = column->not_null;

@@ -11,6 +11,8 @@
 struct column_plan {
     const struct column *column;
     struct str field;     /* Avro name */
+    struct str listed;    /* name in headers: the source's in sane, the Avro name in strict, where a
+                           * reader knows no other */
     struct codec codec;
     bool required;        /* no union in Value */
     bool key_required;    /* no union in Key */

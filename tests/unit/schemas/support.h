@@ -55,5 +55,7 @@ bool str_holds(struct str s, const char *part);
 
 TCase *case_envelope(void);
 TCase *case_types(void);
+TCase *case_property(void);
+TCase *case_malformed(void);
 
 #endif

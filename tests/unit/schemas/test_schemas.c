@@ -9,6 +9,8 @@ int main(void)
     Suite *s = suite_create("schemas");
     suite_add_tcase(s, case_envelope());
     suite_add_tcase(s, case_types());
+    suite_add_tcase(s, case_property());
+    suite_add_tcase(s, case_malformed());
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
     int failed = srunner_ntests_failed(r);
