@@ -17,5 +17,6 @@ include tests/unit/sinks.mk
 include tests/bench/local.mk
 include tests/integration/sink.mk
 EXTRA_DIST += tests/harness/lib.sh tests/harness/packages.sh tests/peers/common.sh tests/peers/postgres.sh \
-	tests/integration/kill.sh tests/integration/faults.sh tests/integration/flow.sh
+	tests/integration/kill.sh tests/integration/faults.sh tests/integration/flow.sh \
+	tests/integration/packaging.sh
 include tests/unit/verify.mk

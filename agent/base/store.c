@@ -185,7 +185,7 @@ static int copy_out(struct store *s, struct str bytes, struct buf *out, struct e
 
 /* ---- open ---- */
 
-static int refuse_network(const char *dir, struct err *e)
+const char *store_network_fs(const char *path)
 {
     static const struct { unsigned long magic; const char *name; } remote[] = {
         {0x6969, "NFS"},          {0x517B, "SMB"},        {0xFE534D42, "SMB2"},
@@ -194,13 +194,19 @@ static int refuse_network(const char *dir, struct err *e)
         {0x7461636F, "OCFS2"},
     };
     struct statfs fs;
-    if (statfs(dir, &fs) != 0)
-        return err_set(e, E_STATE_DIR, "state directory %s: %s", dir, strerror(errno));
+    if (statfs(path, &fs) != 0)
+        return NULL;
     for (size_t at = 0; at < sizeof remote / sizeof remote[0]; at++)
         if (((unsigned long) fs.f_type & 0xffffffff) == remote[at].magic)
-            return err_set(e, E_STATE_DIR, "state directory %s is on %s, a network file system",
-                           dir, remote[at].name);
-    return 0;
+            return remote[at].name;
+    return NULL;
+}
+
+static int refuse_network(const char *dir, struct err *e)
+{
+    const char *name = store_network_fs(dir);
+    return name ? err_set(e, E_STATE_DIR, "state directory %s is on %s, a network file system",
+                          dir, name) : 0;
 }
 
 static int sync_dir(const char *dir, struct err *e)

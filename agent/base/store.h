@@ -64,6 +64,10 @@ void store_abort(struct store_txn *t);
 /* begin, put, commit in one. */
 int store_put_one(struct store *s, enum store_table table, struct str key, struct str value, struct err *e) MUST_CHECK;
 
+/* The name of the network file system that path is on; NULL when it is on none that is known, or
+ * cannot be looked at. Nothing is opened. */
+const char *store_network_fs(const char *path);
+
 /* CRC32C (Castagnoli), hardware when there; crc is that of the bytes before, 0 at the start. Any
  * thread. */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t len);
