@@ -28,6 +28,7 @@ void avro_put_bytes(struct buf *b, struct str bytes);
 /* Confluent's five bytes in front of a body. */
 void avro_put_wire(struct buf *b, int schema_id);
 
+/* An int or long; more than 64 bits is refused. */
 int64_t avro_get_long(struct cursor *c);
 /* A long that must fit 32 bits. */
 int32_t avro_get_int(struct cursor *c);

@@ -3,7 +3,6 @@
  * Walking over a value by its schema, with a stack of its own and a cap on depth: to skip what a
  * reader has no use for, and to print it as JSON.
  */
-#include <inttypes.h>
 #include <math.h>
 
 #include "schemas/schema_parse.h"
@@ -110,7 +109,7 @@ static bool walk_scalar(struct walk *w, const struct avro_node *n)
     case AVRO_T_INT: case AVRO_T_LONG: {
         int64_t value = n->type == AVRO_T_INT ? avro_get_int(w->in) : avro_get_long(w->in);
         if (w->out)
-            buf_addf(w->out, "%" PRId64, value);
+            put_signed(w->out, value);
         break;
     }
     case AVRO_T_FLOAT: print_float(w, (double) avro_get_float(w->in), true); break;
@@ -203,7 +202,13 @@ static bool step_items(struct walk *w, struct frame *f, const struct avro_node *
 
 bool schema_walk(const struct avro_schema *s, int node, struct cursor *in, struct buf *out)
 {
-    struct walk w = {.s = s, .in = in, .out = out, .items_left = (int64_t) in->left};
+    struct walk w; /* the stack is left as it is: clearing it would cost more than most values */
+    w.s = s;
+    w.in = in;
+    w.out = out;
+    w.digits = BUF_INIT;
+    w.items_left = (int64_t) in->left;
+    w.depth = 0;
     bool good = visit(&w, node) && !in->failed;
     while (good && w.depth > 0) {
         struct frame *f = &w.stack[w.depth - 1];

@@ -91,6 +91,10 @@ enum type_kind type_kind_find(struct str name);
 
 /* ---- shared by the files of types_*.c ---- */
 
+/* A number's decimal digits, filled up with zeros in front to width (at most 20); the second with
+ * its sign. They stand in for printf where every row passes. */
+void put_digits(struct buf *text, uint64_t value, int width);
+void put_signed(struct buf *text, int64_t value);
 /* Whole text as a double, correctly rounded, PostgreSQL's NaN and Infinity included. */
 bool text_to_double(struct str text, double *out);
 /* PostgreSQL's own shortest text of a float8 (or, single, of a float4), appended. */
@@ -100,6 +104,8 @@ void put_plain_text(struct buf *text, double value, int scale);
 /* An unscaled big-endian integer and its scale as plain text; false when out of bounds. */
 bool put_decimal_text(struct buf *digits, struct str unscaled, int scale, struct buf *text);
 
+/* The writers and readers of repr_table, as struct repr says: a writer appends Avro bytes, a reader
+ * appends PostgreSQL text; false as said at the head of this file. */
 bool write_bool(struct type_writer *w, const struct codec *c, struct str text);
 bool read_bool(struct type_reader *r, const struct codec *c, struct buf *text);
 bool write_int2(struct type_writer *w, const struct codec *c, struct str text);

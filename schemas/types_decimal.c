@@ -288,7 +288,7 @@ bool put_decimal_text(struct buf *digits, struct str unscaled, int scale, struct
         uint64_t bits = negative ? UINT64_MAX : 0;
         for (size_t at = 0; at < unscaled.len; at++)
             bits = bits << 8 | (uint8_t) unscaled.p[at];
-        buf_addf(text, "%llu", (unsigned long long) (negative ? 0 - bits : bits));
+        put_digits(text, negative ? 0 - bits : bits, 1);
     } else {
         if (!limbs_of_bytes(digits, unscaled, negative))
             return false;

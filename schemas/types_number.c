@@ -14,6 +14,25 @@
 
 #include "schemas/types.h"
 
+void put_digits(struct buf *text, uint64_t value, int width)
+{
+    char digits[20];
+    int at = 20;
+    do
+        digits[--at] = (char) ('0' + value % 10);
+    while (value /= 10);
+    while (at > 20 - width)
+        digits[--at] = '0';
+    buf_add(text, digits + at, (size_t) (20 - at));
+}
+
+void put_signed(struct buf *text, int64_t value)
+{
+    if (value < 0)
+        buf_add_char(text, '-');
+    put_digits(text, value < 0 ? 0 - (uint64_t) value : (uint64_t) value, 1);
+}
+
 bool write_bool(struct type_writer *w, const struct codec *c, struct str text)
 {
     (void) c;
@@ -64,14 +83,14 @@ bool write_oid(struct type_writer *w, const struct codec *c, struct str text)
 bool read_int(struct type_reader *r, const struct codec *c, struct buf *text)
 {
     (void) c;
-    buf_addf(text, "%" PRId32, avro_get_int(&r->in));
+    put_signed(text, avro_get_int(&r->in));
     return !r->in.failed;
 }
 
 bool read_long(struct type_reader *r, const struct codec *c, struct buf *text)
 {
     (void) c;
-    buf_addf(text, "%" PRId64, avro_get_long(&r->in));
+    put_signed(text, avro_get_long(&r->in));
     return !r->in.failed;
 }
 

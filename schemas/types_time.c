@@ -183,7 +183,11 @@ static bool put_days(struct buf *text, int64_t days)
 {
     struct ymd d = ymd_of(days);
     bool bc = d.year < 1;
-    buf_addf(text, "%04" PRId64 "-%02u-%02u", bc ? 1 - d.year : d.year, d.month, d.day);
+    char tail[6] = "-", *at = put_two(tail + 1, d.month);
+    *at++ = '-';
+    put_two(at, d.day);
+    put_digits(text, (uint64_t) (bc ? 1 - d.year : d.year), 4);
+    buf_add(text, tail, sizeof tail);
     return bc;
 }
 

@@ -53,6 +53,7 @@ void rows_equal(const struct relation *rel, const struct value *have, const stru
 /* part stands somewhere in s. */
 bool str_holds(struct str s, const char *part);
 
+/* The cases of the other files. */
 TCase *case_envelope(void);
 TCase *case_types(void);
 TCase *case_property(void);
