@@ -28,6 +28,7 @@ libtailrace_a_SOURCES += \
 	agent/cli/nearest.h \
 	agent/cli/option.c \
 	agent/cli/option.h \
+	agent/cli/parked.c \
 	agent/cli/run.c \
 	agent/cli/secret.c \
 	agent/cli/secret.h \

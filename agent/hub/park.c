@@ -227,14 +227,16 @@ int park_each(struct park *p, const char *route, struct arena *a, void *self,
 }
 
 int park_get(struct park *p, struct str route, uint64_t number, struct arena *a, struct parked *row,
-             bool *found, struct err *e)
+             struct err *e)
 {
     struct buf key = BUF_INIT, value = BUF_INIT;
+    bool found = false;
+    *row = (struct parked){0};
     make_key(&key, route, number);
-    int done = store_get(p->store, STORE_PARKED, buf_str(&key), &value, found, e);
-    if (!done && *found)
+    int done = store_get(p->store, STORE_PARKED, buf_str(&key), &value, &found, e);
+    if (!done && found)
         done = read_row(buf_str(&key), buf_str(&value), row, e);
-    if (!done && *found)
+    if (!done && found)
         keep_texts(a, row);
     buf_free(&key);
     buf_free(&value);

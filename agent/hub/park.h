@@ -38,9 +38,9 @@ uint64_t park_find(struct park *p, struct str route, struct str topic, struct st
 /* Parked rows of a route (NULL = all) in order. Texts live in a. visit -1 stops. */
 int park_each(struct park *p, const char *route, struct arena *a, void *self,
               int (*visit)(void *self, const struct parked *row, struct err *e), struct err *e) MUST_CHECK;
-/* One row by its number, texts in a; *found false when it is not there. */
+/* One row by its number, texts in a; row->number is 0 when it is not there. */
 int park_get(struct park *p, struct str route, uint64_t number, struct arena *a, struct parked *row,
-             bool *found, struct err *e) MUST_CHECK;
+             struct err *e) MUST_CHECK;
 /* Remove one; what is not there is no error. */
 int park_remove(struct park *p, struct str route, uint64_t number, struct err *e) MUST_CHECK;
 /* Remove all of these at once or none. */
@@ -53,6 +53,9 @@ int park_drop_topic(struct park *p, struct str route, struct str topic, const st
 bool park_has(struct park *p, struct str route, struct str topic, const struct position *pos);
 /* The number that the row with this number queues behind; 0 = it is itself bad, or unknown. */
 uint64_t park_behind(struct park *p, struct str route, uint64_t number);
+/* One row as a JSON object, without its value: number, route, topic, key, lsn, seq, commit_us,
+ * parked_us, code, sqlstate, behind, reason. */
+void park_row_json(const struct parked *row, struct buf *out);
 /* Rows parked of a route (NULL = all). */
 int64_t park_count(struct park *p, const char *route);
 

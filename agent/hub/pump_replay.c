@@ -127,24 +127,30 @@ static uint64_t *queue_numbers(const struct rows *r, size_t root, size_t *count)
     return numbers;
 }
 
-/* The changes of a queue's rows; texts in a. */
-static int read_changes(struct pump *p, const uint64_t *numbers, size_t count, struct arena *a,
-                        struct change *changes, int *taken, struct err *e)
+/* A queue read back. */
+struct queue {
+    struct arena arena;
+    uint64_t *numbers;
+    size_t count; /* rows */
+    struct change *changes;
+    int taken;    /* of them that are changes, not first halves of key changes */
+};
+
+static int read_changes(struct pump *p, struct queue *q, struct err *e)
 {
-    *taken = 0;
-    for (size_t at = 0; at < count; at++) {
+    for (size_t at = 0; at < q->count; at++) {
         struct parked row;
-        bool found;
-        if (park_get(p->parts.park, p->route_name, numbers[at], a, &row, &found, e))
+        if (park_get(p->parts.park, p->route_name, q->numbers[at], &q->arena, &row, e))
             return -1;
-        if (!found)
+        if (!row.number)
             continue;
         struct event ev = {.kind = EVENT_ROW, .topic = row.topic, .key = row.key, .value = row.value,
                            .headers = row.headers, .timestamp_us = row.commit_us};
-        if (envelope_read(p->envelope, &ev, a, &changes[*taken], e))
+        struct change *c = &q->changes[q->taken];
+        if (envelope_read(p->envelope, &ev, &q->arena, c, e))
             return -1;
-        changes[*taken].pos = row.pos;
-        *taken += changes[*taken].op != OP_NONE;
+        c->pos = row.pos;
+        q->taken += c->op != OP_NONE;
     }
     return 0;
 }
@@ -152,29 +158,28 @@ static int read_changes(struct pump *p, const uint64_t *numbers, size_t count, s
 /* 0 applied, 1 refused again (told in e), -1 when the target or the store failed. */
 static int replay_queue(struct pump *p, const struct rows *r, size_t root, size_t *count, struct err *e)
 {
-    struct arena a;
-    int taken;
-    uint64_t *numbers = queue_numbers(r, root, count);
-    struct change *changes = mem_zalloc(*count + 1, sizeof *changes);
+    struct queue q = {.numbers = queue_numbers(r, root, count)};
     struct mark mark = {.kind = MARK_STREAM, .pos = p->pos.stream};
     struct sink_position to = p->pos;
-    arena_init(&a, REPLAY_BYTES, "the size of parked rows");
+    q.count = *count;
+    q.changes = mem_zalloc(q.count + 1, sizeof *q.changes);
+    arena_init(&q.arena, REPLAY_BYTES, "the size of parked rows");
     to.replayed = r->refs[root].number;
     p->replaying = true;
-    int done = read_changes(p, numbers, *count, &a, changes, &taken, e);
+    int done = read_changes(p, &q, e);
     if (!done)
-        done = p->driver->apply(p->sink, &mark, changes, taken, true, e) ||
+        done = p->driver->apply(p->sink, &mark, q.changes, q.taken, true, e) ||
                p->driver->commit(p->sink, &to, true, e) ? -1 : 0;
     p->replaying = false;
     if (done)
         p->driver->rollback(p->sink);
     else {
         p->pos = to;
-        done = park_remove_many(p->parts.park, p->route_name, numbers, *count, e);
+        done = park_remove_many(p->parts.park, p->route_name, q.numbers, q.count, e);
     }
-    arena_free(&a);
-    free(changes);
-    free(numbers);
+    arena_free(&q.arena);
+    free(q.changes);
+    free(q.numbers);
     return done && e->class == ERR_ITEM ? 1 : done;
 }
 

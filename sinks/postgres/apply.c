@@ -95,9 +95,14 @@ static int send_values(struct pgs *s, struct pgs_table *t, struct pgs_stmt *st, 
     return pipe_send(&s->pipe, &call, e);
 }
 
-int pgs_send_rows(struct pgs *s, struct pgs_table *t, enum pgs_kind kind, const uint8_t *mask,
-                  const struct change *const *rows, int count, struct err *e)
+/* Send the run as one statement, or row by row when it is short. */
+static int send_run(struct pgs *s, const struct pgs_run *run, struct err *e)
 {
+    struct pgs_table *t = run->table;
+    enum pgs_kind kind = run->kind;
+    const uint8_t *mask = run->mask;
+    const struct change *const *rows = run->rows;
+    int count = run->count;
     bool many = kind == PGS_INSERT ? count > 1 : count > SINGLE_ROWS;
     if (kind == PGS_UPDATE_ROW || kind == PGS_DELETE_ROW)
         many = false;
@@ -149,7 +154,7 @@ static int flush_run(struct pgs *s, struct err *e)
     struct pgs_run *run = &s->run;
     int done = 0;
     if (run->count)
-        done = pgs_send_rows(s, run->table, run->kind, run->mask, run->rows, run->count, e);
+        done = send_run(s, run, e);
     pgs_run_clear(run);
     return done;
 }

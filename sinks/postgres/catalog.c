@@ -51,8 +51,8 @@ static int ask(struct pgs *s, const struct relation *rel, const char *sql, PGres
                struct err *e)
 {
     char *space = mem_strndup(pgs_space(s, rel)), *name = mem_strndup(rel->name);
-    const char *values[] = {space, name};
-    int done = pipe_query(&s->pipe, "look at a table of the target", sql, 2, values, res, e);
+    const char *values[] = {space, name, NULL};
+    int done = pipe_query(&s->pipe, "look at a table of the target", sql, values, res, e);
     free(space);
     free(name);
     return done;

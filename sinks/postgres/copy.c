@@ -21,12 +21,12 @@ static int ask_earlier(struct pgs *s, const char *topic, const char *lsn, struct
                        struct err *e)
 {
     PGresult *res;
-    const char *values[] = {s->env.route, topic, lsn};
+    const char *values[] = {s->env.route, topic, lsn, NULL};
     if (pipe_query(&s->pipe, "look for an earlier copy",
                    "SELECT copy_lsn = $3::pg_catalog.pg_lsn, table_schema, table_name,"
                    " pg_catalog.to_regclass(pg_catalog.quote_ident(table_schema) || '.' ||"
                    " pg_catalog.quote_ident(table_name)) IS NOT NULL"
-                   " FROM tailrace.copy WHERE route = $1 AND topic = $2", 3, values, &res, e))
+                   " FROM tailrace.copy WHERE route = $1 AND topic = $2", values, &res, e))
         return -1;
     was->known = PQntuples(res) > 0 && pg_bool(res, 0, 3);
     was->same = was->known && pg_bool(res, 0, 0);
@@ -42,11 +42,11 @@ static int clear_table(struct pgs *s, struct str table, struct err *e)
     PGresult *res;
     struct buf sql = BUF_INIT;
     char *name = mem_strndup(table);
-    const char *values[] = {name};
+    const char *values[] = {name, NULL};
     int done = pipe_query(&s->pipe, "look at the table to clear",
                           "SELECT pg_catalog.has_table_privilege($1::pg_catalog.regclass, 'TRUNCATE') AND NOT EXISTS"
                           " (SELECT FROM pg_catalog.pg_constraint WHERE contype = 'f' AND confrelid = $1::pg_catalog.regclass)",
-                          1, values, &res, e);
+                          values, &res, e);
     free(name);
     if (done)
         return -1;
@@ -64,7 +64,7 @@ static int has_rows(struct pgs *s, const struct pgs_table *t, bool *rows, struct
     PGresult *res;
     struct buf sql = BUF_INIT;
     buf_addf(&sql, "SELECT EXISTS (SELECT FROM %.*s)", STR_ARG(t->sql));
-    int done = pipe_query(&s->pipe, "look for rows before the copy", sql.p, 0, NULL, &res, e);
+    int done = pipe_query(&s->pipe, "look for rows before the copy", sql.p, NULL, &res, e);
     buf_free(&sql);
     if (done)
         return -1;
@@ -96,14 +96,14 @@ static int remember(struct pgs *s, const char *topic, const char *lsn, const str
 {
     struct str none = STR("");
     char *space = mem_strndup(rel ? pgs_space(s, rel) : none), *name = mem_strndup(rel ? rel->name : none);
-    const char *values[] = {s->env.route, topic, space, name, lsn};
+    const char *values[] = {s->env.route, topic, space, name, lsn, NULL};
     PGresult *res;
     int done = pipe_query(&s->pipe, "remember the copy",
                           "INSERT INTO tailrace.copy VALUES ($1, $2, $3, $4, $5::pg_catalog.pg_lsn,"
                           " false, pg_catalog.clock_timestamp()) ON CONFLICT (route, topic) DO UPDATE SET"
                           " table_schema = EXCLUDED.table_schema, table_name = EXCLUDED.table_name,"
                           " copy_lsn = EXCLUDED.copy_lsn, done = false, updated_at = EXCLUDED.updated_at"
-                          " RETURNING done", 5, values, &res, e);
+                          " RETURNING done", values, &res, e);
     free(space);
     free(name);
     if (!done)
@@ -131,11 +131,11 @@ static int begin_copy(struct pgs *s, const char *topic, const char *lsn, const s
 
 static int end_copy(struct pgs *s, const char *topic, struct err *e)
 {
-    const char *values[] = {s->env.route, topic};
+    const char *values[] = {s->env.route, topic, NULL};
     PGresult *res;
     if (pipe_query(&s->pipe, "remember the end of the copy",
                    "UPDATE tailrace.copy SET done = true, updated_at = pg_catalog.clock_timestamp()"
-                   " WHERE route = $1 AND topic = $2 RETURNING done", 2, values, &res, e))
+                   " WHERE route = $1 AND topic = $2 RETURNING done", values, &res, e))
         return -1;
     PQclear(res);
     return 0;

@@ -15,8 +15,8 @@ static int ask_bool(struct pgs *s, const char *sql, struct str name, bool *yes, 
 {
     PGresult *res;
     char *text = mem_strndup(name);
-    const char *values[] = {text};
-    int done = pipe_query(&s->pipe, "look at names of the target", sql, 1, values, &res, e);
+    const char *values[] = {text, NULL};
+    int done = pipe_query(&s->pipe, "look at names of the target", sql, values, &res, e);
     free(text);
     if (done)
         return -1;

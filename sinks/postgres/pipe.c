@@ -192,18 +192,20 @@ int pipe_drain(struct pipe *p, struct err *e)
     return p->failed ? -1 : 0;
 }
 
-int pipe_query(struct pipe *p, const char *name, const char *sql, int count,
-               const char *const *values, PGresult **res, struct err *e)
+int pipe_query(struct pipe *p, const char *what, const char *sql, const char *const *values,
+               PGresult **res, struct err *e)
 {
-    struct pipe_call call = {.sql = sql, .count = count, .values = values,
-                             .owed = {.kind = OWED_QUERY, .name = name, .rows = -1}};
+    struct pipe_call call = {.sql = sql, .values = values,
+                             .owed = {.kind = OWED_QUERY, .name = what, .rows = -1}};
     *res = NULL;
+    while (values && values[call.count])
+        call.count++;
     if (pipe_send(p, &call, e) || pipe_drain(p, e))
         return -1;
     *res = p->answer;
     p->answer = NULL;
     if (!*res)
-        return err_set(e, E_INTERNAL, "%s gave no rows and no error", name);
+        return err_set(e, E_INTERNAL, "%s gave no rows and no error", what);
     return 0;
 }
 

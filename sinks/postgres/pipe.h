@@ -64,9 +64,10 @@ int pipe_sync(struct pipe *p, struct err *e) MUST_CHECK;
 /* Wait for all results without ending the stretch. */
 int pipe_drain(struct pipe *p, struct err *e) MUST_CHECK;
 
-/* One query and its rows, after all that was queued before it. The caller clears *res. */
-int pipe_query(struct pipe *p, const char *name, const char *sql, int count,
-               const char *const *values, PGresult **res, struct err *e) MUST_CHECK;
+/* One query and its rows, after all that was queued before it; what names the attempt in a
+ * message. values end with a NULL; NULL for none. The caller clears *res. */
+int pipe_query(struct pipe *p, const char *what, const char *sql, const char *const *values,
+               PGresult **res, struct err *e) MUST_CHECK;
 /* One statement without rows, at once. */
 int pipe_run(struct pipe *p, const char *name, const char *sql, struct err *e) MUST_CHECK;
 

@@ -325,7 +325,7 @@ static int ask_flushed(struct pgs *s, bool *all, struct err *e)
     PGresult *res;
     if (pipe_query(&s->pipe, "ask for the flushed position",
                    "SELECT pg_catalog.pg_current_wal_insert_lsn(), pg_catalog.pg_current_wal_flush_lsn()",
-                   0, NULL, &res, e))
+                   NULL, &res, e))
         return -1;
     if (!s->flush_lsn)
         s->flush_lsn = pg_lsn(res, 0, 0);

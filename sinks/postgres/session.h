@@ -58,9 +58,6 @@ int pgs_create(struct pgs *s, const struct relation *rel, struct err *e) MUST_CH
 
 /* Apply in runs; the changes may go once it returned. */
 int pgs_apply_fast(struct pgs *s, const struct change *changes, int count, struct err *e) MUST_CHECK;
-/* Send one statement for rows[0..count) of a table. */
-int pgs_send_rows(struct pgs *s, struct pgs_table *t, enum pgs_kind kind, const uint8_t *mask,
-                  const struct change *const *rows, int count, struct err *e) MUST_CHECK;
 /* One TRUNCATE for changes[0..*count) as far as they are truncates with the same options; sets
  * *count to how many it took. */
 int pgs_truncate(struct pgs *s, const struct change *changes, int *count, struct err *e) MUST_CHECK;
@@ -69,6 +66,7 @@ enum pgs_kind pgs_shape(struct pgs *s, const struct pgs_table *t, const struct c
 
 /* ---- careful.c ---- */
 
+/* Apply what can be, park what cannot, by env.park. */
 int pgs_apply_careful(struct pgs *s, const struct change *changes, int count, struct err *e) MUST_CHECK;
 
 /* ---- copy.c ---- */
@@ -78,6 +76,7 @@ int pgs_copy_mark(struct pgs *s, const struct mark *mark, const struct relation 
 
 /* ---- check.c ---- */
 
+/* sink_driver.check */
 int pgs_check(const struct sink_env *env, const struct finding_out *out, struct err *e) MUST_CHECK;
 
 #endif
