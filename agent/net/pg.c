@@ -213,7 +213,8 @@ static void add_settings(struct buf *options, enum pg_kind kind)
                  "-c statement_timeout=0");
     /* An empty path makes names in values (regclass and its kin) say their schema. */
     if (kind == PG_REPLICATION)
-        buf_add_text(options, " -c wal_sender_timeout=10s -c search_path=");
+        buf_add_text(options, " -c wal_sender_timeout=10s -c client_min_messages=notice "
+                              "-c search_path=");
 }
 
 static PGconn *start(const char *dsn, enum pg_kind kind, const char *options, const char *role)

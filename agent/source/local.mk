@@ -1,8 +1,21 @@
 libtailrace_a_SOURCES += \
+	agent/source/added.c \
 	agent/source/catalog.c agent/source/catalog.h \
+	agent/source/copies.c agent/source/copies.h \
+	agent/source/copy.c \
 	agent/source/copytext.c agent/source/copytext.h \
+	agent/source/feed.c \
+	agent/source/inner.h \
 	agent/source/preflight.h \
+	agent/source/publication.c agent/source/publication.h \
+	agent/source/rels.c agent/source/rels.h \
+	agent/source/remove.c \
+	agent/source/session.c \
 	agent/source/sign.c agent/source/sign.h \
-	agent/source/source.h \
+	agent/source/slot.c agent/source/slot.h \
+	agent/source/source.c agent/source/source.h \
 	agent/source/state.c agent/source/state.h \
-	agent/source/timeline.c agent/source/timeline.h
+	agent/source/stream.c \
+	agent/source/tables.c \
+	agent/source/timeline.c agent/source/timeline.h \
+	agent/source/watch.c

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * From the decoder's calls to events on the bus.
+ *
+ * A transaction is opened on the bus with its first event, so that one whose changes are all
+ * dropped leaves nothing but a position; lag counts commits only from there too, since an empty
+ * transaction never reaches a target. One that holds nothing but our sentinel is put as an empty
+ * transaction and followed to the targets.
+ */
+#include "agent/source/inner.h"
+#include "agent/source/sign.h"
+
+struct position source_position(const struct source *s, uint64_t lsn)
+{
+    return (struct position){.system_id = s->facts.system_id, .timeline = s->facts.timeline, .lsn = lsn};
+}
+
+static struct mark mark_of(const struct source *s, const struct txn *txn, bool sentinel)
+{
+    return (struct mark){
+        .kind = MARK_STREAM,
+        .pos = source_position(s, txn->commit_lsn),
+        .xid = txn->xid,
+        .flags = sentinel ? MARK_SENTINEL : 0,
+        .commit_us = txn->commit_us,
+        .received_us = s->in.received_us,
+        .origin = txn->origin,
+    };
+}
+
+static int put_begin(struct source *s, const struct txn *txn, bool sentinel, struct err *e)
+{
+    const struct event ev = {.kind = EVENT_BEGIN, .mark = mark_of(s, txn, sentinel)};
+    if (source_put(s, &ev, e))
+        return -1;
+    s->in.opened = true;
+    lag_commit_seen(s->parts.lag, txn->commit_lsn, txn->commit_us);
+    return 0;
+}
+
+static int put_row(void *self, const struct event *ev, struct err *e)
+{
+    return source_put(self, ev, e);
+}
+
+void feed_abort(struct source *s)
+{
+    if (s->in.opened)
+        bus_abort(s->parts.bus);
+    s->in.opened = s->in.in_txn = false;
+}
+
+/* ---- calls of the decoder ---- */
+
+static int on_begin(void *self, const struct txn *txn, struct err *e)
+{
+    struct source *s = self;
+    (void) e;
+    s->in.in_txn = true;
+    s->in.opened = s->in.sentinel = false;
+    s->in.skip = txn->commit_lsn <= s->in.last_commit_lsn;
+    s->in.received_us = clock_wall_us(s->env->clock);
+    return 0;
+}
+
+static int on_origin(void *self, const struct txn *txn, struct err *e)
+{
+    (void) self;
+    (void) txn;
+    (void) e;
+    return 0;
+}
+
+/* A chosen table without a copy gets one: until then its changes are dropped, the copy will hold them. */
+static int decide_relation(struct source *s, struct rel_entry *entry, struct err *e)
+{
+    const struct relation *rel = entry->rel;
+    struct copy_fact fact = {.found = false};
+    entry->chosen = config_list_matches(s->tables, rel->space, rel->name);
+    entry->drop_below_lsn = 0;
+    if (!entry->chosen)
+        return 0;
+    if (copies_get(s->parts.store, rel->space, rel->name, &fact, e))
+        return -1;
+    if (fact.found && fact.oid == rel->oid) {
+        entry->drop_below_lsn = fact.lsn;
+    } else if (s->config->source.copy) {
+        entry->drop_below_lsn = UINT64_MAX;
+        atomic_store(&s->tables_changed, true);
+    }
+    return 0;
+}
+
+static int on_relation(void *self, const struct relation *wire, const struct relation **refined,
+                       struct err *e)
+{
+    struct source *s = self;
+    struct arena a;
+    const struct relation *full = wire;
+    int rc = 0;
+    arena_init(&a, RELS_MAX_BYTES, "description of a table");
+    if (config_list_matches(s->tables, wire->space, wire->name))
+        rc = catalog_refine(s->env, s->sql, wire, &a, &full, e);
+    if (!rc) {
+        struct rel_entry *entry = rels_adopt(&s->rels, full);
+        *refined = entry->rel;
+        rc = decide_relation(s, entry, e);
+        s->in.rel = NULL;
+    }
+    arena_free(&a);
+    return rc;
+}
+
+static void on_message(struct source *s, const struct change *change)
+{
+    if (!str_is(change->prefix, SENTINEL_PREFIX))
+        return;
+    if (change->transactional && sentinel_verify(&s->facts, change->content))
+        s->in.sentinel = true;
+    else
+        metric_add(s->env->metrics, M_SOURCE_FOREIGN_MESSAGES, 0, 1);
+}
+
+static bool dropped(struct source *s, const struct change *change, const struct txn *txn)
+{
+    if (change->rel != s->in.rel) {
+        s->in.rel = change->rel;
+        s->in.entry = rels_find(&s->rels, change->rel->oid);
+    }
+    const struct rel_entry *entry = s->in.entry;
+    if (entry && entry->chosen)
+        return txn->commit_lsn < entry->drop_below_lsn;
+    metric_add(s->env->metrics, M_SOURCE_FILTERED, 0, 1);
+    return true;
+}
+
+static void count_change(struct source *s, enum change_op op)
+{
+    static const char ops[] = "cudt";
+    const char *at = strchr(ops, (int) op);
+    if (at)
+        metric_add(s->env->metrics, M_SOURCE_CHANGES, s->op_series[at - ops], 1);
+}
+
+static int on_change(void *self, const struct change *change, const struct txn *txn, struct err *e)
+{
+    struct source *s = self;
+    if (change->op == OP_MESSAGE) {
+        on_message(s, change);
+        return 0;
+    }
+    if (s->in.skip || dropped(s, change, txn))
+        return 0;
+    if (!s->in.opened && put_begin(s, txn, false, e))
+        return -1;
+    struct change full = *change;
+    full.pos.system_id = s->facts.system_id;
+    full.pos.timeline = s->facts.timeline;
+    full.seen_us = s->in.received_us;
+    count_change(s, change->op);
+    const struct event_out out = {s, put_row};
+    return envelope_write(s->writer, &full, txn, clock_wall_us(s->env->clock), &out, e);
+}
+
+/* Nothing of the transaction went to the bus: it only moves the position. */
+static void note_empty(struct source *s, const struct txn *txn)
+{
+    if (txn->end_lsn > s->stream.move_lsn)
+        s->stream.move_lsn = txn->end_lsn;
+}
+
+static int put_commit(struct source *s, const struct txn *txn, bool sentinel, struct err *e)
+{
+    struct mark mark = mark_of(s, txn, sentinel);
+    mark.end_lsn = txn->end_lsn;
+    s->in.opened = false;
+    if (bus_commit(s->parts.bus, &mark, e))
+        return -1;
+    s->stream.put_end_lsn = txn->end_lsn;
+    lag_mark(s->parts.lag, LAG_RECEIVED, 0, txn->commit_lsn, txn->commit_us);
+    lag_mark(s->parts.lag, LAG_DECODED, 0, txn->commit_lsn, txn->commit_us);
+    metric_add(s->env->metrics, M_SOURCE_TXNS, 0, 1);
+    return 0;
+}
+
+static int on_commit(void *self, const struct txn *txn, struct err *e)
+{
+    struct source *s = self;
+    bool alone = s->in.sentinel && !s->in.opened;
+    s->in.in_txn = false;
+    if (s->in.skip)
+        return 0;
+    if (alone && put_begin(s, txn, true, e))
+        return -1;
+    if (!s->in.opened)
+        note_empty(s, txn);
+    else if (put_commit(s, txn, alone, e))
+        return -1;
+    s->in.last_commit_lsn = txn->commit_lsn;
+    s->in.last_commit_us = txn->commit_us;
+    if (s->in.sentinel) {
+        lag_head(s->parts.lag, txn->end_lsn, true, true);
+        metric_add(s->env->metrics, M_SENTINELS, 0, 1);
+    }
+    return 0;
+}
+
+int feed_choose(struct source *s, struct err *e)
+{
+    s->in.rel = NULL;
+    for (size_t at = 0; at < s->rels.room; at++)
+        if (s->rels.entries[at].oid && decide_relation(s, &s->rels.entries[at], e))
+            return -1;
+    return 0;
+}
+
+/* self is filled in by who feeds: see stream.c. */
+const struct decoder_out feed_out = {NULL, on_begin, on_origin, on_relation, on_change, on_commit};

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The source from within: what its files share. One thread (source_run) owns everything but the
+ * members under lock and the atomics; the watch thread has a connection of its own.
+ *
+ *   source.c   states, reconnecting, the public calls
+ *   session.c  one connected life: look, decide, make slot and copy, hand to the stream
+ *   tables.c   the chosen tables against publications and copies
+ *   copy.c     rows of a snapshot to the bus
+ *   added.c    copies of tables that came later, beside the stream
+ *   stream.c   the replication connection: read, confirm, wait
+ *   feed.c     decoded changes to events on the bus
+ *   watch.c    sentinels and figures of the slot
+ */
+#ifndef TR_SOURCE_INNER_H
+#define TR_SOURCE_INNER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "agent/source/catalog.h"
+#include "agent/source/copies.h"
+#include "agent/source/publication.h"
+#include "agent/source/rels.h"
+#include "agent/source/slot.h"
+#include "agent/source/source.h"
+#include "agent/source/state.h"
+#include "decoders/decoder.h"
+
+#define SOURCE_TURN_US 1000000 /* longest time without a turn of the loop, and between feedbacks */
+
+/* Patterns of one configuration; kept until the source closes, since others may be reading them. */
+struct patterns {
+    struct patterns *before;
+    struct config_list list;
+};
+
+/* The replication connection while it streams; begun anew with each session. */
+struct stream {
+    bool active;
+    bool reply_wanted;      /* the server asked */
+    bool publication_lost;  /* the server said that it skips changes */
+    bool behind;            /* what arrives was committed a while ago */
+    int64_t fed_us;         /* mono: last feedback sent */
+    int64_t heard_us;       /* mono: last message of the server */
+    int64_t asked_us;       /* mono: last time we asked for a sign of life */
+    int64_t moved_us;       /* mono: last time the position was moved without a transaction */
+    uint64_t received_lsn;
+    uint64_t fed_lsn;       /* confirmed to the server */
+    uint64_t durable_lsn;   /* may be confirmed */
+    uint64_t put_end_lsn;   /* end of the last transaction given to the bus */
+    uint64_t move_lsn;      /* nothing of ours lies before it */
+};
+
+/* The transaction that is being received. */
+struct incoming {
+    bool in_txn, skip;      /* skip: it is on the bus already */
+    bool opened;            /* its BEGIN is on the bus */
+    bool sentinel;          /* holds one of ours */
+    int64_t received_us;
+    uint64_t last_commit_lsn; /* of the last one given to the bus, or found empty */
+    int64_t last_commit_us;
+    const struct relation *rel; /* the last one looked up */
+    struct rel_entry *entry;
+};
+
+struct watch;
+struct added;
+
+struct source {
+    struct source_parts parts;
+    const struct env *env;
+    const struct config *config;
+
+    pthread_mutex_t lock;
+    struct source_status status;       /* under lock */
+    struct patterns *patterns;         /* under lock; newest first */
+    struct facts signing;              /* under lock: facts as the watch thread signs with them */
+    _Atomic bool tables_changed;       /* look at the tables at the next boundary */
+    _Atomic bool streaming;            /* sentinels have a sense */
+    _Atomic uint64_t tables_seen;      /* digest of the tables that were last looked at */
+    int wake_fd;                       /* eventfd: tables_changed was set */
+    int poll_fd;                       /* epoll of wake_fd, the bus and what else wakes the loop */
+
+    struct facts facts;
+    PGconn *repl, *sql;
+    struct server_view server;
+    const struct config_list *tables;  /* patterns in use */
+    const struct decoder_driver *driver;
+    struct decoder *decoder;
+    struct envelope_writer *writer;
+    struct arena scratch;              /* of one message */
+    struct rels rels;
+    struct stream stream;
+    struct incoming in;
+    struct added *added;               /* tables waiting for their copy; NULL = none */
+    int64_t look_again_us;             /* mono: when tables without copy are looked at again; 0 = no */
+    struct watch *watch;
+    int64_t streaming_us;              /* mono: start of the last stream, for the pause after it */
+    int streams;                       /* begun so far */
+    int op_series[4];                  /* M_SOURCE_CHANGES of c, u, d, t */
+};
+
+/* ---- source.c ---- */
+
+/* Tell a new state; the detail may be NULL. Logs changes of state or detail. */
+void source_say(struct source *s, enum source_state state, const char *detail);
+/* One turn of whatever loop runs: health, and feedback to the server when it is due. */
+void source_turn(struct source *s);
+/* Wait until the bus may take more, with feedback going on. E_STOPPED. */
+int source_hold(struct source *s, struct err *e) MUST_CHECK;
+/* Put an event, waiting for room. E_STOPPED and errors of the bus. */
+int source_put(struct source *s, const struct event *ev, struct err *e) MUST_CHECK;
+/* All commits so far durable, however long that takes, with feedback going on. */
+int source_flush(struct source *s, struct err *e) MUST_CHECK;
+/* E_CONFIG naming the table when a message is larger than source.row_max_mb. */
+int source_check_size(const struct source *s, size_t bytes, struct str space, struct str name,
+                      struct err *e) MUST_CHECK;
+/* lsn on the system and timeline that are being read. */
+struct position source_position(const struct source *s, uint64_t lsn);
+/* Use the newest patterns from now on. */
+void source_adopt_patterns(struct source *s);
+/* Make the loop look at the tables soon. Any thread. */
+void source_wake_tables(struct source *s);
+
+/* ---- session.c ---- */
+
+/* Connect, decide, prepare and stream until something ends it: 0 at a stop, -1 with the reason. */
+int session_run(struct source *s, struct err *e) MUST_CHECK;
+
+/* ---- tables.c ---- */
+
+struct tables_view {
+    struct arena arena;
+    struct catalog_table *copy; /* chosen, published and not copied yet */
+    int copy_count;
+    bool inserts_exists;        /* "<publication>_ins" is there */
+};
+
+/* Bring publications in step with the chosen tables and tell which have no copy yet. first: E_PUBLICATION when
+ * they do not serve; later a lack is only told. out->arena is the caller's to free. */
+int tables_sync(struct source *s, bool first, struct tables_view *out, struct err *e) MUST_CHECK;
+/* Digest of the chosen tables and of the publications: another one means tables_sync has work. */
+int tables_digest(const struct source *s, PGconn *c, const struct config_list *patterns,
+                  uint64_t *digest, struct err *e) MUST_CHECK;
+
+/* ---- copy.c ---- */
+
+struct copy_order {
+    PGconn *c;               /* ordinary session of its own */
+    const char *snapshot;
+    uint64_t lsn;            /* where the snapshot stands */
+    const struct catalog_table *tables;
+    int count;
+};
+
+/* Give the rows of the tables to the bus and wait until they are durable. E_STOPPED. */
+int copy_run(struct source *s, const struct copy_order *order, struct err *e) MUST_CHECK;
+
+/* ---- added.c ---- */
+
+/* Begin the copies of view, from a temporary slot; takes view over. A reason that concerns these
+ * tables only is told, and they are looked at again later; -1 is for the others. */
+int added_begin(struct source *s, struct tables_view *view, struct err *e) MUST_CHECK;
+/* Go on as far as goes without waiting; when the snapshot is there, the copy is made here. Between transactions only. */
+int added_turn(struct source *s, struct err *e) MUST_CHECK;
+void added_drop(struct source *s);
+
+/* ---- stream.c ---- */
+
+/* Stream from the durable position on: 0 at a stop, -1 with the reason. */
+int stream_run(struct source *s, bool inserts_publication, struct err *e) MUST_CHECK;
+/* Send feedback when it is due; asking the bus what is durable. */
+void stream_feedback(struct source *s, bool now);
+
+/* ---- feed.c ---- */
+
+/* The calls of the decoder; self is the source. */
+extern const struct decoder_out feed_out;
+/* Give up the open transaction. */
+void feed_abort(struct source *s);
+/* Decide anew which known relations are chosen, and from where on. */
+int feed_choose(struct source *s, struct err *e) MUST_CHECK;
+
+/* ---- watch.c ---- */
+
+/* Start and end the watch thread. */
+int watch_start(struct source *s, struct err *e) MUST_CHECK;
+void watch_stop(struct source *s);
+
+#endif
