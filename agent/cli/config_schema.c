@@ -71,12 +71,22 @@ static void add_default(struct buf *out, const struct option *o)
     }
 }
 
+/* A section of which nothing must be given may be empty: "events:" alone. */
+static bool may_be_empty(enum option_section section)
+{
+    for (int row = 0; row < OPTION_ROWS; row++)
+        if (option_row(row)->section == section && !option_row(row)->default_value)
+            return false;
+    return true;
+}
+
 /* The members of an object schema for a section, without its braces; more are further properties. */
 static void add_object(struct buf *out, enum option_section section, const char *more,
                        const char *required_too)
 {
     bool any = false;
-    buf_add_text(out, "\"type\":\"object\",\"additionalProperties\":false,\"properties\":{");
+    buf_addf(out, "\"type\":%s,\"additionalProperties\":false,\"properties\":{",
+             may_be_empty(section) ? "[\"object\",\"null\"]" : "\"object\"");
     for (int row = 0; row < OPTION_ROWS; row++) {
         const struct option *o = option_row(row);
         if (o->section != section)

@@ -198,6 +198,9 @@ START_TEST(schema_knows_every_option)
             in = json_object_get(part, "properties");
         ck_assert_msg(json_object_get(in, o->name), "the schema lacks %s", o->name);
     }
+    /* As the loader: "events:" alone is right, "source:" alone is not. */
+    ck_assert(json_is_array(json_object_get(json_object_get(top, "events"), "type")));
+    ck_assert(json_is_string(json_object_get(json_object_get(top, "source"), "type")));
     json_decref(json);
     buf_free(&schema);
 }
