@@ -9,6 +9,7 @@
 #include "schemas/schema_parse.h"
 
 #define BUCKETS 256u
+#define JSON_SLOTS 64u
 
 enum tag {
     TAG_SKIP, TAG_BEFORE, TAG_AFTER, TAG_SOURCE, TAG_MESSAGE, TAG_OP, TAG_TS_MS, TAG_TS_US,
@@ -46,9 +47,16 @@ struct entry {
     struct row_reader rows;
 };
 
+/* A schema that envelope_json used: keys have no entry, and parsing costs more than printing. */
+struct json_slot {
+    int id; /* 0 = free */
+    struct avro_schema schema;
+};
+
 struct envelope_reader {
     struct registry *registry;
     struct entry *buckets[BUCKETS];
+    struct json_slot json[JSON_SLOTS]; /* at id % JSON_SLOTS; a later one takes the place */
     struct type_reader types;
     struct buf text;
     uint32_t versions; /* handed out to relations */
@@ -80,6 +88,9 @@ void envelope_reader_close(struct envelope_reader *rd)
             en = next;
         }
     }
+    for (unsigned slot = 0; slot < JSON_SLOTS; slot++)
+        if (rd->json[slot].id)
+            schema_free(&rd->json[slot].schema);
     buf_free(&rd->text);
     buf_free(&rd->types.element);
     buf_free(&rd->types.digits);
@@ -540,16 +551,15 @@ int envelope_json(struct envelope_reader *rd, struct str wire, struct buf *out, 
     int id = avro_get_wire(&in);
     if (in.failed)
         return err_set(e, E_AVRO, "no schema id in front");
-    struct avro_schema schema, *s = &schema;
-    struct entry *en = rd->buckets[(unsigned) id % BUCKETS];
-    while (en && en->value_id != id)
-        en = en->next;
-    if (!en && load_schema(rd, id, &schema, e))
-        return -1;
-    if (en)
-        s = &en->schema;
-    bool good = schema_walk(s, 0, &in, out) && in.left == 0;
-    if (!en)
-        schema_free(&schema);
+    struct json_slot *slot = &rd->json[(unsigned) id % JSON_SLOTS];
+    if (slot->id != id) {
+        struct avro_schema schema;
+        if (load_schema(rd, id, &schema, e))
+            return -1;
+        if (slot->id)
+            schema_free(&slot->schema);
+        *slot = (struct json_slot){id, schema};
+    }
+    bool good = schema_walk(&slot->schema, 0, &in, out) && in.left == 0;
     return good ? 0 : err_set(e, E_AVRO, "value does not fit schema %d", id);
 }

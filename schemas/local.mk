@@ -8,3 +8,4 @@ libtailrace_a_SOURCES += schemas/avro.c schemas/avro.h schemas/event.c schemas/t
 	schemas/schema_name.c schemas/schema_default.c schemas/schema_build.c \
 	schemas/envelope_write.c schemas/envelope_read.c schemas/schema_parse.c \
 	schemas/schema_parse.h schemas/schema_relation.c schemas/schema_walk.c
+libtailrace_a_SOURCES += schemas/evolve.c schemas/registry_local.c

@@ -216,16 +216,13 @@ static void load_int(struct loader *l, const struct option *o, const struct load
         *field = value;
 }
 
-/* The number of the word, or -1 after a fault. */
-static int load_word(struct loader *l, const struct option *o, const struct load_item *item,
-                     struct str text)
+static void fault_word(struct loader *l, const struct option *o, const struct load_item *item,
+                       struct str text)
 {
     struct nearest near = nearest_to(text);
     struct buf list = BUF_INIT;
     struct str word;
     for (int at = 0; (word = option_word(o, at)).len; at++) {
-        if (str_eq(word, text))
-            return at;
         nearest_try(&near, arena_str(l->arena, word).p);
         buf_addf(&list, "%s%.*s", at ? ", " : "", STR_ARG(word));
     }
@@ -237,6 +234,17 @@ static int load_word(struct loader *l, const struct option *o, const struct load
         fault_add(l->faults, item->at, "%s is \"%.*s\", not one of: %s", item->path, STR_ARG(text),
                   list.p);
     buf_free(&list);
+}
+
+/* The number of the word, or -1 after a fault. */
+static int load_word(struct loader *l, const struct option *o, const struct load_item *item,
+                     struct str text)
+{
+    struct str word;
+    for (int at = 0; (word = option_word(o, at)).len; at++)
+        if (str_eq(word, text))
+            return at;
+    fault_word(l, o, item, text);
     return -1;
 }
 
