@@ -30,7 +30,6 @@ libtailrace_a_SOURCES += \
 	agent/cli/option.h \
 	agent/cli/parked.c \
 	agent/cli/remove.c \
-	agent/cli/run.c \
 	agent/cli/secret.c \
 	agent/cli/secret.h \
 	agent/cli/status.c \

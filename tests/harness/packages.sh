@@ -10,7 +10,7 @@ BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libpq-dev liblmd
 libmicrohttpd-dev libssl-dev libsystemd-dev"
 SERVER_PACKAGES="postgresql psql:postgresql-client"
 TEST_PACKAGES="clang:clang libclang-rt-14-dev check libavro-dev node:nodejs npm:npm jq:jq curl:curl python3:python3 ctags:universal-ctags
-shellcheck:shellcheck systemd-analyze:systemd xz:xz-utils man:man-db git:git"
+shellcheck:shellcheck mandoc:mandoc systemd-analyze:systemd xz:xz-utils man:man-db git:git"
 
 _policy=/usr/sbin/policy-rc.d
 _cluster=/etc/postgresql-common/createcluster.conf
