@@ -9,6 +9,7 @@
 #include "schemas/schema_parse.h"
 
 #define BUCKETS 256u
+#define KEEP_BYTES ((size_t) 1 << 20) /* a buffer that grew larger for one value is given back */
 #define JSON_SLOTS 64u
 
 enum tag {
@@ -529,6 +530,14 @@ static int read_event(struct reading *r, const struct event *ev, struct cursor i
     return check_stand_ins(r, out->after, e);
 }
 
+static void give_back(struct envelope_reader *rd)
+{
+    struct buf *all[] = {&rd->text, &rd->types.element, &rd->types.digits};
+    for (size_t at = 0; at < sizeof all / sizeof *all; at++)
+        if (all[at]->room > KEEP_BYTES)
+            buf_free(all[at]);
+}
+
 int envelope_read(struct envelope_reader *rd, const struct event *ev, struct arena *a, struct change *out,
                   struct err *e)
 {
@@ -540,9 +549,9 @@ int envelope_read(struct envelope_reader *rd, const struct event *ev, struct are
     int value_id = avro_get_wire(&in), key_id = ev->key.len ? avro_get_wire(&key) : 0;
     if (in.failed || key.failed)
         return err_set(e, E_AVRO, "event of %.*s has no schema id in front", STR_ARG(ev->topic));
-    if (entry_find(rd, value_id, key_id, &r.en, e) || read_event(&r, ev, in, e))
-        return err_prefix(e, "%.*s", STR_ARG(ev->topic));
-    return 0;
+    int result = entry_find(rd, value_id, key_id, &r.en, e) || read_event(&r, ev, in, e) ? -1 : 0;
+    give_back(rd);
+    return result ? err_prefix(e, "%.*s", STR_ARG(ev->topic)) : 0;
 }
 
 int envelope_json(struct envelope_reader *rd, struct str wire, struct buf *out, struct err *e)

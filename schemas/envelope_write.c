@@ -461,7 +461,7 @@ static struct str key_json(struct envelope_writer *w, const struct plan *plan, c
 static void begin_event(struct envelope_writer *w)
 {
     struct buf *all[] = {&w->value, &w->headers, &w->unchanged, &w->special[0], &w->special[1],
-                         &w->absent[0], &w->absent[1]};
+                         &w->absent[0], &w->absent[1], &w->types.element, &w->types.digits};
     for (size_t at = 0; at < sizeof all / sizeof *all; at++) {
         if (all[at]->room > KEEP_BYTES)
             buf_free(all[at]);
