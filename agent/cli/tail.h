@@ -22,6 +22,7 @@ struct tail_watch {
     char name[64];        /* of the slot, and of the publications that were made */
     struct buf publications; /* quoted, with commas between, for START_REPLICATION */
     bool made;            /* the publications are ours to drop */
+    char told[320];       /* what was said last of a wait */
     uint64_t system_id;
     uint32_t timeline;
 };

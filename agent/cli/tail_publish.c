@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "agent/cli/tail.h"
+#include "agent/source/publication.h"
 
 #define STATEMENT_MS 10000
 #define PREPARED "tailrace_tail" /* made by an owner, for roles that may not */
@@ -18,7 +19,7 @@ int tail_publish_sweep(struct tail_watch *w, struct err *e)
     PGresult *res = pg_exec(
         w->env, w->sql, "look for publications of earlier tails",
         "SELECT p.pubname FROM pg_catalog.pg_publication p"
-        " WHERE p.pubname ~ '^" PREPARED "_[0-9]+(_ins)?$'"
+        " WHERE p.pubname ~ '^" PREPARED "_[0-9]+(" PUBLICATION_INSERTS_SUFFIX ")?$'"
         " AND pg_catalog.pg_has_role(p.pubowner, 'USAGE')"
         " AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a"
         "  WHERE a.pid <> pg_catalog.pg_backend_pid() AND a.application_name = 'tailrace/tail'"
@@ -41,116 +42,60 @@ int tail_publish_sweep(struct tail_watch *w, struct err *e)
     return rc;
 }
 
-/* The statement for the tables with an identity, or for those without; false when there are none. */
-static bool make_sql(const struct tail_watch *w, const char *name, bool identity, struct buf *sql)
+static void use(struct tail_watch *w, const char *name, bool inserts)
 {
-    int count = 0;
-    buf_reset(sql);
-    buf_add_text(sql, "CREATE PUBLICATION ");
-    struct buf full = BUF_INIT;
-    buf_addf(&full, "%s%s", name, identity ? "" : "_ins");
-    pg_add_ident(sql, buf_str(&full));
-    buf_free(&full);
-    for (int at = 0; at < w->table_count; at++) {
-        if (w->tables[at].has_identity != identity)
-            continue;
-        buf_add_text(sql, count++ ? ", " : " FOR TABLE ");
-        pg_add_table(sql, w->tables[at].space, w->tables[at].name);
-    }
-    buf_addf(sql, " WITH (publish = '%s', publish_via_partition_root = true)",
-             identity ? "insert, update, delete, truncate" : "insert, truncate");
-    return count > 0;
+    char full[sizeof w->name + sizeof PUBLICATION_INSERTS_SUFFIX];
+    snprintf(full, sizeof full, "%s" PUBLICATION_INSERTS_SUFFIX, name);
+    pg_add_ident(&w->publications, str_of(name));
+    if (!inserts)
+        return;
+    buf_add_char(&w->publications, ',');
+    pg_add_ident(&w->publications, str_of(full));
 }
 
-static void add_publication(struct tail_watch *w, struct str name)
+/* The prepared publications when they hold the chosen tables; otherwise what an owner has to run. */
+static int use_prepared(struct tail_watch *w, struct err *e)
 {
-    if (w->publications.len)
-        buf_add_char(&w->publications, ',');
-    pg_add_ident(&w->publications, name);
-}
-
-/* The ones that an owner made, when they are there. */
-static int find_prepared(struct tail_watch *w, struct err *e)
-{
-    PGresult *res = pg_exec(w->env, w->sql, "look for prepared publications",
-                            "SELECT pubname FROM pg_catalog.pg_publication WHERE pubname IN ('"
-                            PREPARED "', '" PREPARED "_ins') ORDER BY 1",
-                            STATEMENT_MS, e);
-    if (!res)
-        return -1;
-    for (int row = 0; row < PQntuples(res); row++)
-        add_publication(w, pg_text(res, row, 0));
-    PQclear(res);
-    return 0;
-}
-
-/* After a refusal: the prepared ones, or what an owner has to run. */
-static int make_without_right(struct tail_watch *w, struct err *refusal)
-{
-    struct err e = ERR_INIT;
-    struct buf sql = BUF_INIT;
-    if (find_prepared(w, &e)) {
-        *refusal = e;
-        return -1;
-    }
-    if (w->publications.len) {
+    struct publication_plan plan = PUBLICATION_PLAN_INIT;
+    const struct publication_wanted wanted = {PREPARED, w->tables, w->table_count};
+    int rc = publication_look(w->env, w->sql, &wanted, &w->arena, &plan, e);
+    if (!rc && plan.serves) {
+        use(w, PREPARED, plan.inserts_exists);
         fprintf(stderr, "tailrace: this role may not make publications; using %s\n",
                 w->publications.p);
-        return 0;
+    } else if (!rc) {
+        fprintf(stderr, "tailrace: an owner of the tables has to run this first:\n%.*s",
+                STR_ARG(buf_str(&plan.sql)));
+        rc = err_set(e, E_PG_RIGHT, "this role may not make the publications of a tail");
+        (void) err_hint(e, "run the SQL printed above, then tail again; it is not taken away by tail");
     }
-    fprintf(stderr, "tailrace: this role may not make publications. Run this as owner of the "
-                    "tables, then tail again:\n");
-    for (int identity = 1; identity >= 0; identity--)
-        if (make_sql(w, PREPARED, identity, &sql))
-            fprintf(stderr, "    %s;\n", sql.p);
-    buf_free(&sql);
-    return err_hint(refusal, "run the SQL printed above; drop the publications when done");
+    publication_plan_free(&plan);
+    return rc;
 }
 
 int tail_publish_make(struct tail_watch *w, struct err *e)
 {
-    struct buf sql = BUF_INIT, both = BUF_INIT;
-    bool identity = make_sql(w, w->name, true, &sql);
-    if (identity)
-        buf_add_str(&both, buf_str(&sql));
-    bool none = make_sql(w, w->name, false, &sql);
-    if (none)
-        buf_addf(&both, "%s%s", both.len ? "; " : "", sql.p);
-    /* Both or none; and a table that somebody locks is not waited for behind his back. */
-    buf_reset(&sql);
-    buf_addf(&sql, "BEGIN; SET LOCAL lock_timeout = '5s'; %s; COMMIT", both.p);
-    int rc = pg_run(w->env, w->sql, "make publications", sql.p, e);
+    struct publication_plan plan = PUBLICATION_PLAN_INIT;
+    const struct publication_wanted wanted = {w->name, w->tables, w->table_count};
+    int rc = publication_look(w->env, w->sql, &wanted, &w->arena, &plan, e);
+    if (!rc)
+        rc = publication_apply(w->env, w->sql, w->name, &plan, e);
+    publication_plan_free(&plan);
     if (!rc) {
         w->made = true;
-        char ins[sizeof w->name + 8];
-        snprintf(ins, sizeof ins, "%s_ins", w->name);
-        if (identity)
-            add_publication(w, str_of(w->name));
-        if (none)
-            add_publication(w, str_of(ins));
-    } else {
-        struct err ignored = ERR_INIT;
-        if (PQtransactionStatus(w->sql) != PQTRANS_IDLE &&
-            pg_run(w->env, w->sql, "roll back", "ROLLBACK", &ignored))
-            log_err(w->env->log, "tail", &ignored);
-        /* no right, or a server that is read-only */
-        if (!strcmp(e->sqlstate, "42501") || !strcmp(e->sqlstate, "25006"))
-            rc = make_without_right(w, e);
+        use(w, w->name, true);
+        return 0;
     }
-    buf_free(&sql);
-    buf_free(&both);
-    return rc;
+    /* no right, or a server that is read-only */
+    bool refused = e->code == E_PUBLICATION || !strcmp(e->sqlstate, "25006");
+    return refused ? use_prepared(w, e) : -1;
 }
 
 int tail_publish_drop(struct tail_watch *w, struct err *e)
 {
-    struct buf sql = BUF_INIT;
-    if (!w->made)
-        return 0;
-    buf_addf(&sql, "SET lock_timeout = '5s'; DROP PUBLICATION IF EXISTS %s, %s_ins", w->name,
-             w->name);
-    int rc = pg_run(w->env, w->sql, "drop publications", sql.p, e);
-    buf_free(&sql);
-    w->made = rc != 0;
-    return rc;
+    int dropped;
+    if (w->made && publication_drop(w->env, w->sql, w->name, &dropped, e))
+        return -1;
+    w->made = false;
+    return 0;
 }

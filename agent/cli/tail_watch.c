@@ -9,8 +9,8 @@
 #include <stdio.h>
 
 #include "agent/cli/tail.h"
+#include "agent/source/slot.h"
 
-#define LOOK_US 300000     /* how long a wait lasts before it is explained */
 #define STATEMENT_MS 10000
 #define SLOT_GONE_TRIES 100
 #define SLOT_GONE_MS 20
@@ -55,81 +55,24 @@ int tail_watch_open(struct tail_watch *w, const char *dsn, const struct config_l
     return 0;
 }
 
-/* Say for whom the slot's creation waits; told holds what was said last. */
-static void tell_wait(struct tail_watch *w, struct buf *told)
+/* Say for whom the slot's creation waits, once for each. */
+static void tell_wait(void *self, const char *sentence)
 {
-    struct err e = ERR_INIT;
-    struct buf sql = BUF_INIT, now = BUF_INIT;
-    buf_addf(&sql,
-             "SELECT b.pid, a.application_name, pg_catalog.date_trunc('second', a.xact_start)"
-             " FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(%d)) b (pid)"
-             " LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid ORDER BY 1 LIMIT 5",
-             PQbackendPID(w->stream));
-    PGresult *res = pg_exec(w->env, w->sql, "look who is waited for", sql.p, STATEMENT_MS, &e);
-    for (int row = 0; res && row < PQntuples(res); row++) {
-        buf_add_text(&now, row ? "; " : "waiting for the open transaction of ");
-        if (pg_int(res, row, 0) == 0)
-            buf_add_text(&now, "a prepared transaction (see pg_prepared_xacts)");
-        else
-            buf_addf(&now, "pid %s (%s, since %s)", PQgetvalue(res, row, 0),
-                     *PQgetvalue(res, row, 1) ? PQgetvalue(res, row, 1) : "no application name",
-                     PQgetvalue(res, row, 2));
-    }
-    if (!res)
-        log_err(w->env->log, "tail", &e);
-    if (now.len && !str_eq(buf_str(&now), buf_str(told))) {
-        fprintf(stderr, "tailrace: %s\n", now.p);
-        buf_reset(told);
-        buf_add_str(told, buf_str(&now));
-    }
-    PQclear(res);
-    buf_free(&sql);
-    buf_free(&now);
-}
-
-/* Wait until the answer is there, explaining the wait; E_STOPPED after a cancel. */
-static int wait_answer(struct tail_watch *w, struct err *e)
-{
-    struct buf told = BUF_INIT;
-    int rc = 0;
-    while (!rc && PQisBusy(w->stream)) {
-        int mask = pg_wait(w->env, w->stream, false, w->signal_fd, LOOK_US);
-        if (mask & (PG_WAIT_EXTRA | PG_WAIT_STOP))
-            rc = err_set(e, E_STOPPED, "stopped while waiting for the slot");
-        else if (mask & PG_WAIT_SOCKET && !PQconsumeInput(w->stream))
-            rc = pg_err(e, w->stream, NULL, "make a temporary slot");
-        else if (!mask)
-            tell_wait(w, &told);
-    }
-    buf_free(&told);
-    return rc;
+    struct tail_watch *w = self;
+    if (!strcmp(w->told, sentence))
+        return;
+    snprintf(w->told, sizeof w->told, "%s", sentence);
+    fprintf(stderr, "tailrace: %s\n", sentence);
 }
 
 static int make_slot(struct tail_watch *w, struct err *e)
 {
-    struct buf sql = BUF_INIT;
-    int rc = -1;
-    buf_addf(&sql, "CREATE_REPLICATION_SLOT %s TEMPORARY LOGICAL pgoutput NOEXPORT_SNAPSHOT",
-             w->name);
-    if (!PQsendQuery(w->stream, sql.p))
-        (void) pg_err(e, w->stream, NULL, "make a temporary slot");
-    else
-        rc = wait_answer(w, e);
-    buf_free(&sql);
-    if (rc)
-        return -1;
-    PGresult *res, *last = NULL;
-    while ((res = PQgetResult(w->stream))) {
-        PQclear(last);
-        last = res;
-    }
-    if (PQresultStatus(last) != PGRES_TUPLES_OK) {
-        rc = pg_err(e, w->stream, last, "make a temporary slot");
-        if (!strcmp(e->sqlstate, "53400"))
-            rc = err_set(e, E_SLOT_LIMIT, "all replication slots of the server are in use");
-    }
-    PQclear(last);
-    return rc;
+    const struct slot_order order = {.name = w->name, .temporary = true};
+    const struct slot_waiter waiter = {.self = w, .waits = tell_wait};
+    struct slot_made made;
+    struct env env = *w->env; /* that a signal ends the wait of */
+    env.stop_fd = w->signal_fd;
+    return slot_create(&env, w->stream, w->sql, &order, &waiter, &made, e);
 }
 
 int tail_watch_start(struct tail_watch *w, const struct decoder_driver *driver, struct err *e)
@@ -169,12 +112,6 @@ void tail_watch_close(struct tail_watch *w)
 {
     struct err e = ERR_INIT;
     bool streamed = w->stream != NULL;
-    if (w->stream && PQstatus(w->stream) == CONNECTION_OK && PQisBusy(w->stream)) {
-        char why[256];
-        PGcancel *cancel = PQgetCancel(w->stream);
-        (void) PQcancel(cancel, why, sizeof why);
-        PQfreeCancel(cancel);
-    }
     PQfinish(w->stream);
     if (w->made && tail_publish_drop(w, &e))
         fprintf(stderr, "tailrace: publications %s are left: %s\n", w->publications.p, e.msg);

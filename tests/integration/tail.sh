@@ -9,10 +9,12 @@ work_open
 versions=("$@")
 [ ${#versions[@]} -gt 0 ] || versions=(debian 18)
 
+# fresh: nothing that an earlier one said is taken for what the next one says.
+fresh() { : >"$W/out"; : >"$W/err"; }
 # watch NAME [FLAG...]: start a tail in the background (TAIL is its pid) and wait until it watches.
 watch() {
     local s=$1; shift
-    : >"$W/out"
+    fresh
     "$TAILRACE" tail "$(dsn "$s")" "$@" >"$W/out" 2>"$W/err" &
     TAIL=$!
     CHILDREN+=("$TAIL")
@@ -91,6 +93,7 @@ pipe() {
     mkfifo "$W/pipe"
     head -n 1 "$W/pipe" >"$W/head" &
     CHILDREN+=($!)
+    fresh
     "$TAILRACE" tail "$(dsn "$S")" >"$W/pipe" 2>"$W/err" &
     TAIL=$!
     CHILDREN+=("$TAIL")
@@ -128,6 +131,7 @@ open_transaction() {
     CHILDREN+=($!)
     must "a transaction is open" until_true 5 q_is "$S" "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'holder' AND backend_xid IS NOT NULL" 1
     holder=$(q "$S" "SELECT pid FROM pg_stat_activity WHERE application_name = 'holder'")
+    fresh
     "$TAILRACE" tail "$(dsn "$S")" >"$W/out" 2>"$W/err" &
     TAIL=$!
     CHILDREN+=("$TAIL")
@@ -143,9 +147,10 @@ rights() {
     "$TAILRACE" tail "$(dsn "$S") user=reader" >"$W/out" 2>"$W/err"
     CODE=$?
     must "exit code 77 without the right" [ $CODE -eq 77 ]
-    sql=$(grep -E '^ +CREATE PUBLICATION' "$W/err")
+    sql=$(grep -E '^CREATE PUBLICATION' "$W/err")
     must "both statements are printed" [ "$(wc -l <<<"$sql")" -eq 2 ]
     must "they run" q "$S" "$sql"
+    fresh
     "$TAILRACE" tail "$(dsn "$S") user=reader" --count 1 >"$W/out" 2>"$W/err" &
     TAIL=$!
     CHILDREN+=("$TAIL")
