@@ -4,7 +4,7 @@ packaging/tailrace.service: packaging/tailrace.service.in Makefile
 	    -e 's,@sysconfdir@,$(sysconfdir),g' $(srcdir)/packaging/tailrace.service.in >$@.new && mv $@.new $@
 CLEANFILES += packaging/tailrace.service
 EXTRA_DIST += packaging/tailrace.service.in packaging/alerts_test.yml
-dist_pkgdata_DATA = packaging/alerts.yml packaging/role.sql
+dist_pkgdata_DATA = packaging/alerts.yml packaging/source-role.sql packaging/target-role.sql
 if HAVE_UNIT_DIR
 systemdsystemunit_DATA = packaging/tailrace.service
 install-data-local:

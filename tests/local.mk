@@ -18,5 +18,6 @@ include tests/bench/local.mk
 include tests/integration/sink.mk
 EXTRA_DIST += tests/harness/lib.sh tests/harness/packages.sh tests/peers/common.sh tests/peers/postgres.sh \
 	tests/integration/kill.sh tests/integration/faults.sh tests/integration/flow.sh \
-	tests/integration/packaging.sh tests/integration/tail.sh
+	tests/integration/check.sh tests/integration/packaging.sh tests/integration/role.sh \
+	tests/integration/tail.sh
 include tests/unit/verify.mk

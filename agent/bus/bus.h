@@ -66,6 +66,10 @@ struct bus_reader { struct bus *bus; };
 int bus_local_open(const struct env *env, struct store *store, const struct bus_options *o,
                    const char *const *groups, int group_count, struct bus **out, struct err *e) MUST_CHECK;
 
+/* How far the embedded bus in store has durably come, without opening it (for a look beside a
+ * process that runs): what may be confirmed to the source; 0 when nothing was ever put. */
+int bus_local_look(struct store *store, uint64_t *durable_end_lsn, struct err *e) MUST_CHECK;
+
 /* Copy ev (BEGIN or ROW) to the open transaction. E_BUS_FULL when there is no room: nothing was
  * taken; the caller keeps the connection alive and tries again. */
 static inline int bus_put(struct bus *b, const struct event *ev, struct err *e) { return b->driver->put(b, ev, e); }

@@ -83,6 +83,21 @@ static int check_ends(struct local_bus *b, struct err *e)
     return rc;
 }
 
+int bus_local_look(struct store *store, uint64_t *durable_end_lsn, struct err *e)
+{
+    struct buf value = BUF_INIT;
+    struct local_tip tip = {.end_lsn = 0};
+    uint32_t epoch;
+    uint64_t first, committed;
+    bool found;
+    int rc = store_get(store, STORE_META, LOCAL_META_KEY, &value, &found, e);
+    if (rc == 0 && found && !local_meta_read(buf_str(&value), &epoch, &first, &committed, &tip))
+        rc = err_set(e, E_STATE, "bus's meta record is of another version");
+    buf_free(&value);
+    *durable_end_lsn = tip.end_lsn;
+    return rc;
+}
+
 static int load_meta(struct local_bus *b, struct err *e)
 {
     struct buf value = BUF_INIT;

@@ -1,4 +1,5 @@
 libtailrace_a_SOURCES += \
+	agent/cli/check.c \
 	agent/cli/cli.c \
 	agent/cli/cli.h \
 	agent/cli/command.c \

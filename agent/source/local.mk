@@ -6,7 +6,11 @@ libtailrace_a_SOURCES += \
 	agent/source/copytext.c agent/source/copytext.h \
 	agent/source/feed.c \
 	agent/source/inner.h \
-	agent/source/preflight.h \
+	agent/source/preflight.c agent/source/preflight.h \
+	agent/source/preflight_disk.c agent/source/preflight_local.h \
+	agent/source/preflight_publication.c agent/source/preflight_role.c \
+	agent/source/preflight_server.c agent/source/preflight_slot.c \
+	agent/source/preflight_tables.c \
 	agent/source/publication.c agent/source/publication.h \
 	agent/source/rels.c agent/source/rels.h \
 	agent/source/remove.c \

@@ -2,7 +2,7 @@
 -- The role that tailrace reads a source with, with the least rights. Run by a superuser (or the owner of the
 -- tables, for the grants on them) in the database that is read:
 --
---   psql -d shop -v role=tailrace -v publication=tailrace_shop -v schemas=public,sales -f role.sql
+--   psql -d shop -v role=tailrace -v publication=tailrace_shop -v schemas=public,sales -f source-role.sql
 --
 -- The script sets no password: \password tailrace does, without a trace in the server's log. It may be run again.
 -- What it does, and what to put into pg_hba.conf, is explained in docs/security.md.
