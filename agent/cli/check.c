@@ -24,32 +24,36 @@ struct check {
 
 static const char *const level_names[] = {"pass", "warn", "fail"};
 
-static void print_finding(const struct check *c, enum finding_level level, const char *name,
-                          const char *sentence, const char *hint)
+struct finding {
+    enum finding_level level;
+    enum err_code code;
+    const char *name, *sentence, *hint;
+};
+
+static void print_finding(const struct check *c, const struct finding *f)
 {
-    printf("%3d %s  %s: %s: %s\n", c->count, level_names[level], c->part, name, sentence);
-    if (level != FINDING_PASS && hint[0])
-        printf("          hint: %s\n", hint);
+    printf("%3d %s  %s: %s: %s\n", c->count, level_names[f->level], c->part, f->name, f->sentence);
+    if (f->level != FINDING_PASS && f->hint[0])
+        printf("          hint: %s\n", f->hint);
     fflush(stdout);
 }
 
-static void list_finding(struct check *c, enum finding_level level, enum err_code code,
-                         const char *name, const char *sentence, const char *hint)
+static void list_finding(struct check *c, const struct finding *f)
 {
     struct buf *out = &c->list;
     buf_addf(out, "%s\n{\"number\":%d,\"part\":", c->count > 1 ? "," : "", c->count);
     buf_add_json(out, str_of(c->part));
-    buf_addf(out, ",\"level\":\"%s\",\"name\":", level_names[level]);
-    buf_add_json(out, str_of(name));
+    buf_addf(out, ",\"level\":\"%s\",\"name\":", level_names[f->level]);
+    buf_add_json(out, str_of(f->name));
     buf_add_text(out, ",\"code\":");
-    if (code == E_NONE)
+    if (f->code == E_NONE)
         buf_add_text(out, "null");
     else
-        buf_add_json(out, str_of(err_name(code)));
+        buf_add_json(out, str_of(err_name(f->code)));
     buf_add_text(out, ",\"sentence\":");
-    buf_add_json(out, str_of(sentence));
+    buf_add_json(out, str_of(f->sentence));
     buf_add_text(out, ",\"hint\":");
-    buf_add_json(out, str_of(hint));
+    buf_add_json(out, str_of(f->hint));
     buf_add_char(out, '}');
 }
 
@@ -57,6 +61,7 @@ static void take_finding(void *self, enum finding_level level, enum err_code cod
                          const char *name, const char *sentence, const char *hint)
 {
     struct check *c = self;
+    const struct finding f = {level, code, name, sentence, hint ? hint : ""};
     c->count++;
     c->warns += level == FINDING_WARN;
     if (level == FINDING_FAIL) {
@@ -65,9 +70,9 @@ static void take_finding(void *self, enum finding_level level, enum err_code cod
         c->part_fails++;
     }
     if (c->json)
-        list_finding(c, level, code, name, sentence, hint ? hint : "");
+        list_finding(c, &f);
     else
-        print_finding(c, level, name, sentence, hint ? hint : "");
+        print_finding(c, &f);
 }
 
 /* The first route to this target; a target that no route uses is looked at all the same. */

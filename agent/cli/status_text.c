@@ -349,11 +349,11 @@ static void add_route(struct buf *out, const json_t *route)
     struct buf cell = BUF_INIT;
     static const char *const texts[] = {"name", "target", "state"};
     static const char *const times[] = {"lag_ms", "p50_ms", "p99_ms"};
-    static const char *const counts[] = {"rows", "txns", "parked"};
+    static const char *const counts[] = {"parked", "rows", "txns"}; /* what matters left */
     for (int at = 0; at < 3; at++) {
         buf_reset(&cell);
         add_safe(&cell, text(route, texts[at]));
-        add_cell(out, buf_str(&cell), at < 2 ? 16 : 9);
+        add_cell(out, buf_str(&cell), at < 2 ? 14 : 9);
     }
     for (int at = 0; at < 3; at++) {
         buf_reset(&cell);
@@ -363,7 +363,7 @@ static void add_route(struct buf *out, const json_t *route)
     for (int at = 0; at < 3; at++) {
         buf_reset(&cell);
         buf_addf(&cell, "%.0f", num(route, counts[at]));
-        add_cell(out, buf_str(&cell), at < 2 ? 11 : 7);
+        add_cell(out, buf_str(&cell), at ? 11 : 7);
     }
     add_safe(out, text(route, "applied_lsn"));
     buf_add_char(out, '\n');
@@ -394,8 +394,8 @@ void status_screen(struct str status_json, struct status_past *past, bool color,
     add_lag(out, status);
     add_stuck(out, status, color);
     add_copy(out, json_object_get(source, "copy"));
-    buf_add_text(out, "\nROUTE            TARGET           STATE     LAG       P50       P99       "
-                      "ROWS        TXNS        PARKED  APPLIED\n");
+    buf_add_text(out, "\nROUTE          TARGET         STATE     LAG       P50       P99       "
+                      "PARKED  ROWS        TXNS        APPLIED\n");
     json_array_foreach(routes, at, route)
         add_route(out, route);
     json_decref(status);

@@ -6,17 +6,17 @@
 
 #include "agent/source/preflight_local.h"
 
-void preflight_say(const struct preflight *p, enum finding_level level, enum err_code code,
-                   const char *name, const char *hint, const char *fmt, ...)
+void preflight_tell(const struct preflight *p, struct preflight_head head, const char *fmt, ...)
 {
     struct buf sentence = BUF_INIT;
     va_list args;
     va_start(args, fmt);
     buf_vaddf(&sentence, fmt, args);
     va_end(args);
-    if (!hint)
-        hint = code == E_NONE ? "" : err_default_hint(code);
-    p->out->add(p->out->self, level, code, name, sentence.p ? sentence.p : "", hint);
+    if (!head.hint)
+        head.hint = head.code == E_NONE ? "" : err_default_hint(head.code);
+    p->out->add(p->out->self, head.level, head.code, head.name, sentence.p ? sentence.p : "",
+                head.hint);
     buf_free(&sentence);
 }
 

@@ -31,9 +31,18 @@ struct preflight {
     int table_count;
 };
 
-/* Tell a finding. hint NULL = the default of the code's row ("" for E_NONE). */
-void preflight_say(const struct preflight *p, enum finding_level level, enum err_code code,
-                   const char *name, const char *hint, const char *fmt, ...) PRINTF_LIKE(6, 7);
+struct preflight_head {
+    enum finding_level level;
+    enum err_code code;
+    const char *name;
+    const char *hint; /* NULL = the default of the code's row ("" for E_NONE) */
+};
+
+/* Tell a finding: preflight_say(p, level, code, name, hint, format, ...). */
+void preflight_tell(const struct preflight *p, struct preflight_head head, const char *fmt, ...)
+    PRINTF_LIKE(3, 4);
+#define preflight_say(p, level, code, name, hint, ...) \
+    preflight_tell((p), (struct preflight_head){(level), (code), (name), (hint)}, __VA_ARGS__)
 #define preflight_pass(p, name, ...) \
     preflight_say((p), FINDING_PASS, E_NONE, (name), NULL, __VA_ARGS__)
 
