@@ -126,6 +126,24 @@ static int take_row(struct copy *y, char *line, size_t len, struct err *e)
     return y->chunk_bytes >= CHUNK_BYTES ? close_chunk(y, 0, e) : 0;
 }
 
+/* A table without rows is told by a truncate in its copy: consumers learn its schema, a target can
+ * make it. Nobody need take anything away for it. */
+static int declare_empty(struct copy *y, struct err *e)
+{
+    int64_t now_us = clock_wall_us(y->s->env->clock);
+    const struct txn txn = {.commit_lsn = y->order->lsn, .commit_us = now_us};
+    struct change change = {
+        .op = OP_TRUNCATE,
+        .rel = y->rel,
+        .pos = source_position(y->s, y->order->lsn),
+        .lsn = y->order->lsn,
+        .seen_us = now_us,
+    };
+    change.pos.seq = y->seq;
+    const struct event_out out = {y->s, put_row};
+    return envelope_write(y->s->writer, &change, &txn, now_us, &out, e);
+}
+
 /* ---- one table ---- */
 
 static int take_rows(struct copy *y, struct err *e)
@@ -223,7 +241,7 @@ static int copy_rows(struct copy *y, const struct catalog_table *t, struct err *
         return -1;
     PQclear(res);
     if (take_rows(y, e) || (y->open && close_chunk(y, 0, e)) ||
-        open_chunk(y, MARK_COPY_LAST, e))
+        open_chunk(y, MARK_COPY_LAST, e) || (y->rows == 0 && declare_empty(y, e)))
         return -1;
     return close_chunk(y, MARK_COPY_LAST, e);
 }
