@@ -99,11 +99,12 @@ static void write_line(struct log *l, enum log_level level, const char *part, st
 
 static void tell_held(struct log *l, struct recent *r)
 {
-    char text[96];
+    char text[256];
     if (!r->held)
         return;
-    int len = snprintf(text, sizeof text, "last kind of line came %u times more in %lld s", r->held,
-                       (long long) ((clock_mono_us(l->clock) - r->since_us) / 1000000));
+    /* The format stands for the lines: what differs between them is not known any more. */
+    int len = snprintf(text, sizeof text, "held back %u more lines like this in %lld s: %.160s", r->held,
+                       (long long) ((clock_mono_us(l->clock) - r->since_us) / 1000000), r->fmt);
     r->held = 0;
     write_line(l, LOG_LEVEL_INFO, r->part, (struct str){text, (size_t) len});
 }
