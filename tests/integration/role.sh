@@ -12,15 +12,15 @@ work_open
 S=''
 port() { echo "${PG_PORT[$S]}"; }
 as() { echo "host=127.0.0.1 port=$(port) user=$1 password=$1-secret dbname=$2"; }
-level() { jq -r --arg n "$1" '[.findings[] | select(.name == $n) | .level] | first // "none"' "$W/a/check.json"; }
+level() { jq -r --arg n "$1" '[.findings[] | select(.name == $n) | .level] | first // "none"' "$W/$S/check.json"; }
 fails_none() {
-    jq -r '.findings[] | select(.level == "fail") | "  \(.part) \(.name): \(.sentence) (\(.hint))"' "$W/a/check.json"
-    [ "$(jq .failed "$W/a/check.json")" = 0 ]
+    jq -r '.findings[] | select(.level == "fail") | "  \(.part) \(.name): \(.sentence) (\(.hint))"' "$W/$S/check.json"
+    [ "$(jq .failed "$W/$S/check.json")" = 0 ]
 }
 look() {
-    C_NAME=shop C_SOURCE=$(as tailrace shop) C_TARGET=$(as tailrace_apply warehouse) C_TARGET_MORE='' C_SOURCE_MORE='  create_publication: false' \
-        agent_config a "$S" "$S"
-    cli a check --json >"$W/a/check.json" 2>"$W/a/check.err"
+    C_NAME=shop C_STATE=$W/$S/state C_SOURCE=$(as tailrace shop) C_TARGET=$(as tailrace_apply warehouse) C_TARGET_MORE='' C_SOURCE_MORE='  create_publication: false' \
+        agent_config "$S" "$S" "$S"
+    cli "$S" check --json >"$W/$S/check.json" 2>"$W/$S/check.err"
     CODE=$?
 }
 # physical: whether the source role may open physical replication, the first step of a base backup.
@@ -73,11 +73,11 @@ role_cannot() {
 }
 refused() { ! psql -XqAt -v ON_ERROR_STOP=1 -d "$(as "$1" "$2")" -c "$3" >/dev/null 2>&1; }
 role_runs() {
-    agent_start a
-    must "the agent streams" streaming a
+    agent_start "$S"
+    must "the agent streams" streaming "$S"
     q "$S" "INSERT INTO orders VALUES (2, 'two'); UPDATE orders SET note = 'one more' WHERE id = 1; INSERT INTO nokey VALUES (7)" shop
     must "changes arrive" until_true 15 arrived
-    must "it ends" agent_stop a
+    must "it ends" agent_stop "$S"
     q "$S" "SELECT pg_drop_replication_slot('tailrace_shop')" >/dev/null
 }
 arrived() { [ "$(q "$S" "SELECT string_agg(id || note, ',' ORDER BY id) || (SELECT count(*) FROM nokey) FROM orders" warehouse)" = "1one more,2two1" ]; }
