@@ -173,6 +173,10 @@ static int open_bus(struct run *run, struct err *e)
     if (bus_local_open(run->env, run->store, &options, groups, c->route_count, &run->bus, e))
         return -1;
     run->lag = lag_open(run->env, c->source.sentinel_ms * 1000, groups, c->route_count);
+    struct bus_status held;
+    bus_get_status(run->bus, &held);
+    if (held.durable.lsn) /* what routes have to catch up with before a commit is seen */
+        lag_seed(run->lag, held.durable.lsn, held.durable_commit_us);
     return 0;
 }
 
@@ -367,6 +371,7 @@ int run_agent(struct env *env, struct config *config, bool live, struct err *e)
     struct err why = ERR_INIT;
     pthread_t second;
     pthread_rwlock_init(&run.lock, NULL);
+    metric_set(env->metrics, M_CONFIG_OK, 0, 1); /* what runs was taken */
     int signal_fd = block_signals(e); /* before any thread is made: all inherit it */
     int result = signal_fd < 0 || open_parts(&run, &why) ? -1 : 0;
     if (result == 0) {

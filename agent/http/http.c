@@ -67,7 +67,8 @@ static enum MHD_Result send_verdict(struct MHD_Connection *connection, void *sel
 {
     struct buf json = BUF_INIT;
     bool good = ask(self, &json) == 0;
-    buf_add_char(&json, '\n');
+    if (!json.len || json.p[json.len - 1] != '\n')
+        buf_add_char(&json, '\n');
     enum MHD_Result queued =
         send_page(connection, good ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE,
                   "application/json", buf_str(&json));

@@ -87,6 +87,7 @@ static int connect_sink(struct pump *p, struct err *e)
     p->connected = true;
     p->group.next = bus_taken(p->reader);
     set_state(p, PUMP_RUNNING, NULL);
+    lag_mark(p->parts.lag, LAG_APPLIED, p->parts.index, pos.stream.lsn, 0);
     metric_set(p->parts.env->metrics, M_TARGET_CONNECTED, p->target_up, 1);
     pthread_mutex_lock(&p->lock);
     p->status.applied = pos.stream;

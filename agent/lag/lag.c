@@ -135,6 +135,10 @@ void lag_seed(struct lag *l, uint64_t commit_lsn, int64_t commit_us)
         add_group(l, (struct group){0, commit_lsn, commit_us});
         l->seen_lsn = commit_lsn;
         l->seen_us = commit_us;
+        for (int at = 0; at < (int) LAG_APPLIED; at++) { /* what is stored has passed these */
+            l->places[at].lsn = commit_lsn;
+            l->places[at].commit_us = commit_us;
+        }
     }
     pthread_mutex_unlock(&l->lock);
 }
