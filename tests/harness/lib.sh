@@ -100,7 +100,7 @@ q_is() { [ "$(q "$1" "$2" 2>/dev/null)" = "$3" ]; }
 # database NAME DB: a fresh database, used from now on by q, dsn and sock.
 database() {
     PG_DB[$1]=postgres
-    q "$1" "CREATE DATABASE $2" || die "cannot make database $2"
+    q "$1" "CREATE DATABASE \"$2\"" || die "cannot make database $2"
     PG_DB[$1]=$2
 }
 

@@ -149,6 +149,7 @@ case_lag_idle() {
     q source 'CREATE TABLE q (id int PRIMARY KEY)'
     must "runs" up && must "rows arrive" arrived || return
     must "lag is zero when quiet" until_true 10 status_is "$A" '.routes[0].lag_ms == 0' true
+    must "the table came" until_true 10 q_is target "SELECT to_regclass('q') IS NOT NULL" t
     q target 'BEGIN; LOCK TABLE q IN ACCESS EXCLUSIVE MODE; SELECT pg_sleep(4); COMMIT' >/dev/null &
     local lock=$!
     sleep 0.5
