@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `tailrace parked`: list and show from the running process, or from the state directory when none
- * runs; replay and drop by the running process alone, since only it has the target.
+ * `tailrace parked`: list from the running process, or from the state directory when none runs; show
+ * from the state directory, which may be read beside a process, since only there is the row itself;
+ * replay and drop by the running process alone, since only it has the target.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "agent/cli/config.h"
 #include "agent/http/http.h"
 #include "agent/hub/park.h"
+#include "schemas/envelope.h"
 
 #define LIST_WAIT_MS 10000
 #define REPLAY_WAIT_MS 120000
@@ -165,26 +167,74 @@ static int list(const struct parked_call *k, struct err *e)
     return result;
 }
 
+/* The row itself, as JSON by its schema; what was not sent is in the headers' list. */
+static int print_value(struct store *store, const struct parked *row, struct err *e)
+{
+    struct buf text = BUF_INIT;
+    struct registry *registry = registry_local_open(store, COMPAT_NONE, e);
+    if (!registry)
+        return -1;
+    struct envelope_reader *reader = envelope_reader_open(registry);
+    int done = row->value.len ? envelope_json(reader, row->value, &text, e) : 0;
+    if (!done)
+        printf("value: %s\n", text.p ? text.p : "");
+    envelope_reader_close(reader);
+    registry_close(registry);
+    buf_free(&text);
+    return done;
+}
+
+struct wanted {
+    uint64_t number;
+    struct parked row; /* number 0: not met */
+};
+
+static int find_number(void *self, const struct parked *row, struct err *e)
+{
+    struct wanted *w = self;
+    (void) e;
+    if (row->number == w->number)
+        w->row = *row;
+    return 0;
+}
+
+static int show_row(const struct parked_call *k, struct store *store, const struct parked *row, struct err *e)
+{
+    struct buf text = BUF_INIT;
+    park_row_json(row, &text);
+    json_t *one = json_loadb(text.p, text.len, 0, NULL);
+    buf_free(&text);
+    if (!one)
+        return err_set(e, E_INTERNAL, "a parked row is no JSON");
+    json_t *rows = json_pack("[O]", one);
+    if (cli_flag(k->c, "json"))
+        print_json(rows);
+    else
+        print_row(one);
+    json_decref(rows);
+    json_decref(one);
+    return cli_flag(k->c, "json") ? 0 : print_value(store, row, e);
+}
+
 static int show(const struct parked_call *k, struct err *e)
 {
-    json_t *got = read_list(k, e), *row;
-    size_t at;
-    bool found = false;
-    if (!got)
+    struct store *store;
+    struct park *park = NULL;
+    struct arena a;
+    struct wanted w = {.number = (uint64_t) k->number};
+    if (store_open(k->config->state, MAP_BYTES, true, &store, e))
         return -1;
-    json_array_foreach(json_object_get(got, "parked"), at, row) {
-        if (number_of(row, "number") != k->number)
-            continue;
-        found = true;
-        if (cli_flag(k->c, "json")) {
-            json_t *one = json_pack("[O]", row);
-            print_json(one);
-            json_decref(one);
-        } else
-            print_row(row);
-    }
-    json_decref(got);
-    return found ? 0 : err_set(e, E_USAGE, "no row #%lld is parked", (long long) k->number);
+    arena_init(&a, 0, "parked list");
+    int done = park_open(store, &park, e);
+    if (!done)
+        done = park_each(park, k->route, &a, &w, find_number, e);
+    if (!done)
+        done = w.row.number ? show_row(k, store, &w.row, e)
+                            : err_set(e, E_USAGE, "no row #%lld is parked", (long long) k->number);
+    arena_free(&a);
+    park_close(park);
+    store_close(store);
+    return done;
 }
 
 /* ---- replay and drop ---- */

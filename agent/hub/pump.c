@@ -11,6 +11,8 @@
 
 #include "agent/hub/pump_local.h"
 
+#define BATCH_SPARE_BYTES ((size_t) 16 << 20)
+
 struct pump *pump_open(const struct pump_parts *parts)
 {
     struct pump *p = mem_zalloc(1, sizeof *p);
@@ -41,7 +43,10 @@ struct pump *pump_open(const struct pump_parts *parts)
     p->lent = (struct sink_env){.env = parts->env, .config = parts->config, .target = p->target,
                                 .route = parts->route->name, .series = p->applied_rows,
                                 .park_self = p, .park = pump_park_change};
-    arena_init(&p->batch.arena, 0, "target.batch_kb");
+    /* A batch is looked at after each row, and a row is kept in up to four forms. */
+    size_t batch = p->target ? (size_t) p->target->batch_kb << 10 : 0;
+    size_t row = (size_t) parts->config->source.row_max_mb << 20;
+    arena_init(&p->batch.arena, 2 * batch + 8 * row + BATCH_SPARE_BYTES, "target.batch_kb");
     pump_tick(p);
     return p;
 }

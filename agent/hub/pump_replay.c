@@ -11,7 +11,7 @@
 
 #include "agent/hub/pump_local.h"
 
-#define REPLAY_BYTES ((size_t) 1 << 30)
+#define REPLAY_BYTES ((size_t) 1 << 30) /* of one queue: it is one transaction, read as a whole */
 
 struct row_ref {
     uint64_t number, behind;
@@ -140,6 +140,9 @@ static int read_changes(struct pump *p, struct queue *q, struct err *e)
 {
     for (size_t at = 0; at < q->count; at++) {
         struct parked row;
+        if (arena_used(&q->arena) > REPLAY_BYTES)
+            return err_set(e, E_USAGE, "queue of row #%llu is too large to be replayed",
+                           (unsigned long long) q->numbers[0]);
         if (park_get(p->parts.park, p->route_name, q->numbers[at], &q->arena, &row, e))
             return -1;
         if (!row.number)
@@ -163,7 +166,7 @@ static int replay_queue(struct pump *p, const struct rows *r, size_t root, size_
     struct sink_position to = p->pos;
     q.count = *count;
     q.changes = mem_zalloc(q.count + 1, sizeof *q.changes);
-    arena_init(&q.arena, REPLAY_BYTES, "the size of parked rows");
+    arena_init(&q.arena, 0, "the size of parked rows");
     to.replayed = r->refs[root].number;
     p->replaying = true;
     int done = read_changes(p, &q, e);

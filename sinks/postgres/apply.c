@@ -13,6 +13,7 @@
 #include "sinks/postgres/session.h"
 
 #define SINGLE_ROWS 3
+#define TEXT_KEEP_BYTES ((size_t) 4 << 20) /* more than this was one large row */
 
 enum pgs_kind pgs_shape(struct pgs *s, const struct pgs_table *t, const struct change *c)
 {
@@ -121,6 +122,8 @@ static int send_run(struct pgs *s, const struct pgs_run *run, struct err *e)
         if (send_values(s, t, st, many ? count : 1, e))
             return -1;
     }
+    if (s->text.room > TEXT_KEEP_BYTES)
+        buf_free(&s->text);
     return 0;
 }
 
