@@ -86,6 +86,7 @@ struct pump {
     uint64_t careful_until;      /* offsets below are applied carefully */
     uint64_t failed_at;          /* where careful failed last, and how often */
     int careful_tries;
+    uint64_t table_failed_at;    /* offset + 1 of the last group whose table did not fit */
     uint64_t seen_until;         /* offset after the last event read */
     int64_t backoff_ms, flush_look_us, parked;
     uint64_t jitter;

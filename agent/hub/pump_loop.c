@@ -221,6 +221,12 @@ static int after_failure(struct pump *p, struct err *e)
     }
     if (careful)
         return 0;
+    if (e->code == E_TARGET_TABLE && p->table_failed_at != from + 1) {
+        /* The table may have changed under its description, which the rollback has dropped: at once
+         * again, and if it still does not fit, the new description says why. */
+        p->table_failed_at = from + 1;
+        return 0;
+    }
     if (passing || e->class == ERR_AUTH)
         disconnect(p);
     if (e->code != E_STOPPED)
