@@ -483,9 +483,18 @@ uint64_t store_used_bytes(struct store *s)
     return pages * s->page_bytes;
 }
 
-static int get_in(struct store *s, MDB_txn *txn, enum store_table t, struct str key, struct buf *out,
-                  bool *found, struct err *e)
+/* A place to read: a table within a transaction. */
+struct place {
+    struct store *s;
+    MDB_txn *txn;
+    enum store_table t;
+};
+
+static int get_in(struct place at, struct str key, struct buf *out, bool *found, struct err *e)
 {
+    struct store *s = at.s;
+    MDB_txn *txn = at.txn;
+    enum store_table t = at.t;
     MDB_val k = str_val(key), v;
     struct str value;
     int rc = s->there[t] && key.len > 0 ? mdb_get(txn, s->dbi[t], &k, &v) : MDB_NOTFOUND;
@@ -505,7 +514,7 @@ int store_get(struct store *s, enum store_table t, struct str key, struct buf *o
     int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
     if (rc != 0)
         return fail(s, rc, "reading", e);
-    rc = get_in(s, txn, t, key, out, found, e);
+    rc = get_in((struct place){s, txn, t}, key, out, found, e);
     mdb_txn_abort(txn);
     return rc;
 }
@@ -526,11 +535,10 @@ static int seek_cursor(MDB_cursor *cursor, struct str from, bool last, MDB_val *
     return rc;
 }
 
-static int seek_in(struct store *s, MDB_txn *txn, enum store_table t, struct str from, bool last,
-                   MDB_val pair[2])
+static int seek_in(struct place at, struct str from, bool last, MDB_val pair[2])
 {
     MDB_cursor *cursor;
-    int rc = s->there[t] ? mdb_cursor_open(txn, s->dbi[t], &cursor) : MDB_NOTFOUND;
+    int rc = at.s->there[at.t] ? mdb_cursor_open(at.txn, at.s->dbi[at.t], &cursor) : MDB_NOTFOUND;
     if (rc != 0)
         return rc;
     rc = seek_cursor(cursor, from, last, &pair[0], &pair[1]);
@@ -547,7 +555,7 @@ int store_seek(struct store *s, enum store_table t, struct str from, bool last, 
     int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn), bad = 0;
     if (rc != 0)
         return fail(s, rc, "reading", e);
-    rc = seek_in(s, txn, t, from, last, pair);
+    rc = seek_in((struct place){s, txn, t}, from, last, pair);
     *found = rc == 0;
     if (rc == 0 && value) {
         bad = unframe(s, t, pair[0], pair[1], &inside, e);
@@ -625,7 +633,7 @@ int store_put(struct store_txn *t, enum store_table table, struct str key, struc
 
 int store_txn_get(struct store_txn *t, enum store_table table, struct str key, struct buf *out, bool *found, struct err *e)
 {
-    return get_in(t->s, t->txn, table, key, out, found, e);
+    return get_in((struct place){t->s, t->txn, table}, key, out, found, e);
 }
 
 int store_commit(struct store_txn *t, struct err *e)

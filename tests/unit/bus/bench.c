@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/bus/bench.h"
 
-#include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -155,6 +154,12 @@ void bench_txn(struct bench *b, int rows, uint32_t size)
     bench_commit(b);
 }
 
+unsigned bench_seed(unsigned fallback)
+{
+    const char *text = getenv("TR_SEED");
+    return text ? (unsigned) strtoul(text, NULL, 10) : fallback;
+}
+
 struct bus_reader *bench_reader(struct bench *b, const char *group, bool ahead)
 {
     struct err e = ERR_INIT;
@@ -212,7 +217,7 @@ uint64_t bench_read(struct bench *b, struct bus_reader *r, uint64_t from, int64_
     struct err e = ERR_INIT;
     struct event ev;
     int rc;
-    while ((rc = bus_next(r, wait_us, &ev, &e)) == 1)
+    while ((rc = bus_next(r, from < b->count ? wait_us : 0, &ev, &e)) == 1)
         bench_check(b, &ev, from++);
     ck_assert_msg(rc == 0, "%s", e.msg);
     return from;

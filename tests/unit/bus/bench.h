@@ -7,6 +7,8 @@
 #ifndef TR_TEST_BUS_BENCH_H
 #define TR_TEST_BUS_BENCH_H
 
+#include <check.h>
+
 #include "agent/bus/bus.h"
 
 #define KB ((uint64_t) 1 << 10)
@@ -56,11 +58,19 @@ void bench_flush(struct bench *b);
 /* A transaction of rows rows of size bytes, waiting for room. */
 void bench_txn(struct bench *b, int rows, uint32_t size);
 
+/* TR_SEED, or fallback: what a random test begins with. */
+unsigned bench_seed(unsigned fallback);
+/* A reader of group; fails the test on an error. */
 struct bus_reader *bench_reader(struct bench *b, const char *group, bool ahead);
 /* The event must be the one at this offset of the model. */
 void bench_check(const struct bench *b, const struct event *ev, uint64_t offset);
-/* Read until nothing comes, checking each; returns where it ended. */
+/* Read until nothing comes (within wait_us while the model has more), checking each; returns where
+ * it ended. */
 uint64_t bench_read(struct bench *b, struct bus_reader *r, uint64_t from, int64_t wait_us);
+/* What bus_get_status says. */
 struct bus_status bench_status(struct bench *b);
+
+/* The tests of kills, damage and full disks. */
+TCase *bus_faults(void);
 
 #endif
