@@ -335,19 +335,7 @@ static int add_parked(void *self, const struct parked *row, struct err *e)
     struct buf *out = self;
     (void) e;
     buf_add_text(out, out->p[out->len - 1] == '[' ? "" : ",");
-    buf_addf(out, "{\"number\":%llu,\"route\":", (unsigned long long) row->number);
-    buf_add_json(out, row->route);
-    buf_add_text(out, ",\"topic\":");
-    buf_add_json(out, row->topic);
-    buf_add_text(out, ",\"key\":");
-    buf_add_json(out, row->key_json);
-    buf_addf(out, ",\"lsn\":\"%s\",\"seq\":%llu,\"commit_us\":%lld,\"parked_us\":%lld",
-             LSN_STR(row->pos.lsn), (unsigned long long) row->pos.seq, (long long) row->commit_us,
-             (long long) row->parked_us);
-    buf_addf(out, ",\"code\":\"%s\",\"sqlstate\":\"%s\",\"behind\":%llu,\"reason\":",
-             err_name(row->code), row->sqlstate, (unsigned long long) row->behind);
-    buf_add_json(out, row->reason);
-    buf_add_text(out, "}");
+    park_row_json(row, out);
     return 0;
 }
 
