@@ -64,6 +64,9 @@ void preflight_add_oids(const struct preflight *p, struct buf *out);
 /* "1.5 GB", in units of 1024 as PostgreSQL prints them. */
 void preflight_add_bytes(struct buf *out, double bytes);
 
+/* The library is in a comma-separated list of them, with or without quotes and directory. */
+bool preflight_lists_plugin(const char *list, const char *word);
+
 /* preflight_server.c: the server and how it is reached. */
 void preflight_check_server(struct preflight *p);
 /* preflight_role.c: rights, and what the role's password would open. */

@@ -127,8 +127,7 @@ static void check_wal_level(const struct preflight *p)
     PQclear(res);
 }
 
-/* The word is in the comma-separated list, with or without quotes and directory. */
-static bool lists_plugin(const char *list, const char *word)
+bool preflight_lists_plugin(const char *list, const char *word)
 {
     size_t len = strlen(word);
     for (const char *at = strstr(list, word); at; at = strstr(at + 1, word)) {
@@ -148,7 +147,7 @@ static void check_plugin(const struct preflight *p)
         return;
     if (PQgetisnull(res, 0, 0))
         preflight_pass(p, "output_plugin", "every output plugin may be loaded by this server");
-    else if (lists_plugin(PQgetvalue(res, 0, 0), "pgoutput"))
+    else if (preflight_lists_plugin(PQgetvalue(res, 0, 0), "pgoutput"))
         preflight_pass(p, "output_plugin", "output_plugin_libraries allows pgoutput");
     else
         preflight_say(p, FINDING_FAIL, E_CONFIG, "output_plugin",

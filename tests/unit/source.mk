@@ -5,3 +5,7 @@ tests_unit_test_source_SOURCES = tests/unit/source/main.c tests/unit/source/suit
 tests_unit_test_source_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_source_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += tests/cases/source_state.tsv
+check_PROGRAMS += tests/unit/test_preflight
+tests_unit_test_preflight_SOURCES = tests/unit/source/test_preflight.c
+tests_unit_test_preflight_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_preflight_LDADD = $(UNIT_LIBS)
