@@ -86,6 +86,9 @@ void pump_hold(struct pump *p, uint64_t until_lsn, int64_t hold_ms)
 {
     pthread_mutex_lock(&p->lock);
     p->hold_wanted = true;
+    /* One who holds already has to go on to the new place, and does not stand there yet. */
+    p->hold_met = false;
+    p->held = false;
     p->hold_until = until_lsn;
     p->hold_deadline_us = clock_mono_us(p->parts.env->clock) + hold_ms * 1000;
     pthread_mutex_unlock(&p->lock);
@@ -117,6 +120,8 @@ bool pump_must_hold(struct pump *p, const struct mark *mark)
         p->hold_wanted = false;
     bool hold = p->hold_wanted && (p->hold_until == UINT64_MAX ||
                                    (mark && mark->kind == MARK_STREAM && mark->pos.lsn >= p->hold_until));
+    if (hold)
+        p->hold_met = true;
     pthread_mutex_unlock(&p->lock);
     return hold;
 }

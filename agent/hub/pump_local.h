@@ -99,6 +99,7 @@ struct pump {
     pthread_mutex_t replay_lock; /* one who asks at a time */
     struct pump_status status;
     bool hold_wanted, held, ended;
+    bool hold_met;               /* what was read goes as far as the hold that is wanted now */
     uint64_t hold_until;
     int64_t hold_deadline_us;
     struct replay replay;

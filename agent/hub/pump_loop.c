@@ -166,7 +166,7 @@ static void hold(struct pump *p)
 {
     set_state(p, PUMP_HELD, NULL);
     pthread_mutex_lock(&p->lock);
-    p->held = p->hold_wanted;
+    p->held = p->hold_wanted && p->hold_met;
     pthread_mutex_unlock(&p->lock);
     for (bool on = true; on;) {
         pump_tick(p);
@@ -174,7 +174,7 @@ static void hold(struct pump *p)
         pthread_mutex_lock(&p->lock);
         if (now_us >= p->hold_deadline_us)
             p->hold_wanted = false;
-        on = p->hold_wanted && env_stop(p->parts.env) == STOP_NONE;
+        on = p->hold_wanted && p->hold_met && env_stop(p->parts.env) == STOP_NONE;
         pthread_mutex_unlock(&p->lock);
         if (on)
             (void) env_sleep(p->parts.env, 10);
@@ -210,6 +210,7 @@ static int after_failure(struct pump *p, struct err *e)
     metric_add(p->parts.env->metrics, M_APPLY_ERRORS, p->errors, 1);
     p->driver->rollback(p->sink);
     pump_drop_batch(p);
+    p->holding = false; /* what lies before the hold was not applied: it is met again */
     bool careful = e->class == ERR_ITEM && try_carefully(p, from, e);
     bool passing = err_is_transient(e) || e->class == ERR_CONFLICT;
     if (e->class == ERR_GONE || e->class == ERR_FATAL)

@@ -254,6 +254,28 @@ START_TEST(holds_before_a_position)
 }
 END_TEST
 
+START_TEST(a_second_hold_goes_on_to_its_place)
+{
+    struct position at;
+    fake_txn(f, 10, "c a 1 x");
+    fake_txn(f, 20, "c a 2 x");
+    pump_hold(pump, 10, 5000);
+    pthread_t thread = start();
+    wait_state(PUMP_HELD);
+    ck_assert(pump_held(pump, &at));
+    logged("");
+    pump_hold(pump, 20, 5000);
+    ck_assert(!pump_held(pump, &at));
+    for (int i = 0; i < 500 && !pump_held(pump, &at); i++)
+        usleep(10000);
+    ck_assert(pump_held(pump, &at));
+    ck_assert_uint_eq(at.lsn, 10);
+    logged("c a 1=x;|");
+    pump_release(pump);
+    stop(thread);
+}
+END_TEST
+
 START_TEST(a_hold_ends_by_itself)
 {
     struct position at;
@@ -408,6 +430,7 @@ int main(void)
     tcase_add_test(all, a_truncate_drops_what_is_parked_before_it);
     tcase_add_test(all, the_limit_stops_the_route_until_rows_are_dropped);
     tcase_add_test(all, holds_before_a_position);
+    tcase_add_test(all, a_second_hold_goes_on_to_its_place);
     tcase_add_test(all, a_hold_ends_by_itself);
     tcase_add_test(all, replays_a_queue_in_order);
     tcase_add_test(all, gives_back_only_what_the_target_has_flushed);
