@@ -13,7 +13,7 @@ struct seen {
     struct buf text; /* "level name code\n" a finding */
 };
 
-static void see(void *self, enum finding_level level, enum err_code code, const char *name,
+static void take_finding(void *self, enum finding_level level, enum err_code code, const char *name,
                 const char *sentence, const char *hint)
 {
     struct seen *s = self;
@@ -26,7 +26,7 @@ static struct str look(const char *state, int64_t max_mb, struct seen *s)
 {
     const struct env env = {.clock = &clock_system, .stop_fd = -1};
     struct config config = {.state = state, .bus = {.max_mb = max_mb}};
-    const struct finding_out out = {s, see};
+    const struct finding_out out = {s, take_finding};
     struct err e = ERR_INIT;
     config.source.postgres = "host=/nowhere/at/all dbname=x";
     buf_reset(&s->text);
