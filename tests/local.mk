@@ -6,6 +6,7 @@ include tests/unit/store.mk
 include tests/unit/net.mk
 include tests/unit/source.mk
 include tests/unit/bus.mk
+include tests/unit/powercut.mk
 include tests/unit/hub.mk
 include tests/unit/lag.mk
 include tests/unit/http.mk
