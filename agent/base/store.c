@@ -81,6 +81,8 @@ static int fail(struct store *s, int rc, const char *what, struct err *e)
 {
     switch (rc) {
     case MDB_MAP_FULL:
+        /* A reader of another process that died keeps its pages until somebody looks. */
+        (void) mdb_reader_check(s->env, NULL);
         return err_set(e, E_BUS_FULL, "%s in %s: all %llu bytes of the map are taken", what, s->dir,
                        (unsigned long long) s->map_bytes);
     case ENOSPC: case EDQUOT: case EIO: case MDB_PANIC:

@@ -4,6 +4,7 @@
  * prints name=value lines. Events are like a shop's: 300 bytes, mostly alike, ten a transaction.
  */
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,6 +101,77 @@ static int64_t read_all(struct bench *b)
     return count;
 }
 
+/* ---- latency ---- */
+
+#define PINGS 2000
+
+struct pings {
+    struct bench *b;
+    bool ahead;
+    int64_t us[PINGS];
+};
+
+/* Tells one run's commits from what else is on the bus. */
+static uint32_t ping_flag(bool ahead)
+{
+    return ahead ? 1001 : 1002;
+}
+
+static void *receive(void *self)
+{
+    struct pings *p = self;
+    struct err e = ERR_INIT;
+    struct event ev;
+    struct bus_reader *r = bus_read(p->b->bus, "bench", p->ahead, &e);
+    if (!r || bus_take(r, bus_taken(r), &e) != 0)
+        fail(&e);
+    for (int got = 0; got < PINGS;) {
+        int rc = bus_next(r, 1000000, &ev, &e);
+        if (rc < 0)
+            fail(&e);
+        if (rc == 1 && ev.kind == EVENT_COMMIT && ev.mark.flags == ping_flag(p->ahead))
+            p->us[got++] = clock_mono_us(&clock_system) - ev.mark.commit_us;
+    }
+    bus_leave(r);
+    return NULL;
+}
+
+static int compare(const void *a, const void *b)
+{
+    int64_t x, y;
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    return x < y ? -1 : x > y;
+}
+
+/* From bus_commit to a reader's hand, a thousand small transactions a second. */
+static void latency(struct bench *b, bool ahead)
+{
+    static const char *const names[] = {"durable", "ahead"};
+    struct pings *p = mem_zalloc(1, sizeof *p);
+    struct err e = ERR_INIT;
+    pthread_t thread;
+    p->b = b;
+    p->ahead = ahead;
+    if (pthread_create(&thread, NULL, receive, p) != 0)
+        exit(1);
+    usleep(500000); /* the reader first works off what is there */
+    for (int at = 0; at < PINGS; at++) {
+        struct mark mark = {.kind = MARK_STREAM, .flags = ping_flag(ahead)};
+        put(b, &(struct event){.kind = EVENT_BEGIN, .mark = mark});
+        put(b, &(struct event){.kind = EVENT_ROW, .value = STR("one row")});
+        mark.commit_us = clock_mono_us(&clock_system);
+        if (bus_commit(b->bus, &mark, &e) != 0)
+            fail(&e);
+        usleep(950);
+    }
+    pthread_join(thread, NULL);
+    qsort(p->us, PINGS, sizeof p->us[0], compare);
+    printf("%s_p50_us=%" PRId64 "\n%s_p99_us=%" PRId64 "\n", names[ahead], p->us[PINGS / 2], names[ahead],
+           p->us[PINGS * 99 / 100]);
+    free(p);
+}
+
 static double cpu_s(void)
 {
     struct rusage u;
@@ -130,8 +202,12 @@ int main(int argc, char **argv)
     start = now_s();
     int64_t count = read_all(&b);
     printf("read_events_per_s=%.0f\n", (double) count / (now_s() - start));
-    close_bus(&b);
     printf("cpu_s=%.2f\n", cpu_s());
+    latency(&b, true);
+    close_bus(&b);
+    open_bus(&b);
+    latency(&b, false);
+    close_bus(&b);
     log_close(b.env.log);
     snprintf(command, sizeof command, "rm -rf %s", b.dir);
     return system(command);

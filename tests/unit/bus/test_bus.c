@@ -24,7 +24,7 @@ START_TEST(whole_transactions_only)
     ck_assert(bench_row(&b, 100) && bench_row(&b, 0));
     ck_assert_uint_eq(bench_read(&b, r, 0, 3000), 0);
     bench_commit(&b);
-    ck_assert_uint_eq(bench_read(&b, r, 0, 1000000), 4);
+    ck_assert_uint_eq(bench_read(&b, r, 0, 20000000), 4);
     /* Rows outside and BEGIN inside of a transaction are the caller's mistake. */
     struct event row = {.kind = EVENT_ROW}, begin = {.kind = EVENT_BEGIN, .mark.kind = MARK_STREAM};
     ck_assert(bus_put(b.bus, &row, &e) == -1 && e.code == E_INTERNAL);
@@ -32,7 +32,7 @@ START_TEST(whole_transactions_only)
     bus_abort(b.bus);
     ck_assert_uint_eq(bench_read(&b, r, 4, 0), 4);
     bench_txn(&b, 0, 0);
-    ck_assert_uint_eq(bench_read(&b, r, 4, 1000000), 6);
+    ck_assert_uint_eq(bench_read(&b, r, 4, 20000000), 6);
     bus_leave(r);
     bench_end(&b);
 }
@@ -61,7 +61,7 @@ START_TEST(ahead_sees_streams_before_durable_and_copies_after)
     /* A reader that waits behind a copy makes the writer hurry. */
     bench_begin(&b, MARK_COPY);
     bench_commit(&b);
-    ck_assert_uint_eq(bench_read(&b, ahead, 13, 5000000 / 10), 15);
+    ck_assert_uint_eq(bench_read(&b, ahead, 13, 20000000), 15);
     bus_leave(ahead);
     bench_end(&b);
 }
@@ -234,7 +234,7 @@ START_TEST(a_transaction_larger_than_memory)
     bench_txn(&b, 4000, 900); /* 3.6 MB through 256 KB */
     ck_assert_uint_le(bench_status(&b).pending_bytes, small.memory_bytes + 1000);
     ck_assert_uint_eq(bench_read(&b, a, 0, 0), 5 + 4002);
-    ck_assert_uint_eq(bench_read(&b, d, 0, 1000000), 5 + 4002);
+    ck_assert_uint_eq(bench_read(&b, d, 0, 20000000), 5 + 4002);
     bus_leave(a);
     bus_leave(d);
     bench_end(&b);
@@ -249,7 +249,7 @@ START_TEST(a_row_larger_than_memory)
     bench_txn(&b, 2, 3 << 20);
     bench_flush(&b);
     bench_txn(&b, 2, 10);
-    ck_assert_uint_eq(bench_read(&b, d, 0, 1000000), 8);
+    ck_assert_uint_eq(bench_read(&b, d, 0, 20000000), 8);
     bus_leave(d);
     bench_close(&b);
     bench_open(&b);
@@ -410,7 +410,7 @@ static void *member_run(void *self)
     struct bus_reader *r = bus_read(m->b->bus, m->group, m->ahead, &e);
     int rc = r ? 1 : -1;
     while (rc == 1 && lsn < CROWD_TXNS) {
-        rc = bus_next(r, 5000000, &ev, &e);
+        rc = bus_next(r, 20000000, &ev, &e);
         if (rc != 1)
             break;
         if (ev.offset != m->seen++)

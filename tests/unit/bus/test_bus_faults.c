@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * agent/bus against faults: kills, damage, a full disk. */
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <lmdb.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,6 +14,18 @@
 #include <unistd.h>
 
 #include "tests/unit/bus/bench.h"
+
+/* LMDB syncs by this name, and finds this one first: a disk that fails on demand. */
+static _Atomic bool sync_fails;
+
+int fdatasync(int fd)
+{
+    if (sync_fails) {
+        errno = EIO;
+        return -1;
+    }
+    return fsync(fd);
+}
 
 static const char *const groups[] = {"durable"};
 static const struct bus_options small = {.max_bytes = 16 * MB, .memory_bytes = 256 * KB, .sync_ms = 1};
@@ -286,6 +300,101 @@ START_TEST(a_full_disk_is_told_and_survived)
 }
 END_TEST
 
+/* A sync that failed ends it for good: the kernel may have dropped what it could not write. */
+START_TEST(a_failed_sync_is_the_end)
+{
+    struct bench b;
+    struct err e = ERR_INIT;
+    struct event ev, begin = {.kind = EVENT_BEGIN, .mark.kind = MARK_STREAM};
+    bench_start(&b, &small, groups, 1);
+    bench_txn(&b, 2, 100);
+    bench_flush(&b);
+    size_t durable = b.count;
+    struct bus_reader *r = bench_reader(&b, "durable", false);
+    sync_fails = true;
+    bench_txn(&b, 2, 100);
+    ck_assert(bus_flush(b.bus, 5000, &e) == -1);
+    ck_assert_msg(e.code == E_SYNC && e.class == ERR_FATAL, "%s", e.msg);
+    sync_fails = false; /* too late */
+    struct bus_status s = bench_status(&b);
+    ck_assert(s.state == BUS_FAILED && s.error.code == E_SYNC && s.durable_offset == durable);
+    ck_assert(bus_room(b.bus) == 0 && bus_put(b.bus, &begin, &e) == -1 && e.code == E_SYNC);
+    ck_assert(bus_commit(b.bus, &begin.mark, &e) == -1 && e.code == E_SYNC);
+    for (uint64_t at = 0; at < durable; at++) {
+        ck_assert(bus_next(r, 0, &ev, &e) == 1);
+        bench_check(&b, &ev, at);
+    }
+    ck_assert(bus_next(r, 1000, &ev, &e) == -1 && e.code == E_SYNC);
+    struct store_txn *t;
+    ck_assert(store_begin(b.store, &t, &e) == -1 && e.code == E_SYNC);
+    bus_leave(r);
+    bench_close(&b);
+    b.count = durable;
+    bench_open(&b);
+    r = bench_reader(&b, "durable", true);
+    ck_assert_uint_eq(bench_read(&b, r, 0, 0), durable);
+    bus_leave(r);
+    bench_end(&b);
+}
+END_TEST
+
+/* Another process with a read transaction: it keeps every page that is freed meanwhile. */
+static _Noreturn void pin(const char *dir, int tell)
+{
+    MDB_env *env;
+    MDB_txn *txn;
+    if (mdb_env_create(&env) != 0 || mdb_env_open(env, dir, MDB_RDONLY, 0) != 0
+        || mdb_txn_begin(env, NULL, MDB_RDONLY, &txn) != 0 || write(tell, "x", 1) != 1)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+START_TEST(a_pinned_map_is_told_and_survived)
+{
+    struct bench b;
+    struct err e = ERR_INIT;
+    struct bus_options o = {.max_bytes = 2 * MB, .memory_bytes = 256 * KB, .sync_ms = 1};
+    uint64_t place = 0;
+    int ends[2], status;
+    char byte;
+    bench_start(&b, &o, groups, 1);
+    bench_txn(&b, 1, 100);
+    bench_flush(&b);
+    ck_assert(pipe(ends) == 0);
+    pid_t child = fork();
+    if (child == 0)
+        pin(b.dir, ends[1]);
+    ck_assert(read(ends[0], &byte, 1) == 1);
+    struct bus_reader *r = bench_reader(&b, "durable", true);
+    struct bus_status s = bench_status(&b);
+    for (int at = 0; at < 3000 && s.state == BUS_OK; at++) {
+        if (bus_room(b.bus) > 0) {
+            bench_begin(&b, MARK_STREAM);
+            ck_assert(bench_row(&b, 4000));
+            bench_commit(&b);
+        }
+        place = bench_read(&b, r, place, 0);
+        ck_assert(bus_take(r, place, &e) == 0);
+        (void) bus_flush(b.bus, 1, &e);
+        s = bench_status(&b);
+    }
+    ck_assert_int_eq(s.state, BUS_AT_BUDGET);
+    ck_assert_int_eq(s.error.code, E_BUS_FULL);
+    ck_assert_msg(strstr(s.error.msg, "pinned") != NULL, "%s", s.error.msg);
+    ck_assert_uint_lt(s.stored_bytes, o.max_bytes);
+    ck_assert(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
+    bench_flush(&b); /* by itself */
+    bench_txn(&b, 1, 4000);
+    place = bench_read(&b, r, place, 0);
+    ck_assert_uint_eq(place, b.count);
+    bus_leave(r);
+    close(ends[0]);
+    close(ends[1]);
+    bench_end(&b);
+}
+END_TEST
+
 TCase *bus_faults(void)
 {
     TCase *t = tcase_create("faults");
@@ -295,5 +404,7 @@ TCase *bus_faults(void)
     tcase_add_test(t, a_block_that_is_missing_is_told);
     tcase_add_test(t, a_group_out_of_range_is_told);
     tcase_add_test(t, a_full_disk_is_told_and_survived);
+    tcase_add_test(t, a_failed_sync_is_the_end);
+    tcase_add_test(t, a_pinned_map_is_told_and_survived);
     return t;
 }
