@@ -380,6 +380,10 @@ int ftruncate(int fd, off_t len)
 
 static int run_sync(int fd, int (*call)(int fd))
 {
+    /* A disk that takes POWERCUT_SLOW_US to sync: so that kills land between a write and its sync. */
+    const char *slow_us = getenv("POWERCUT_SLOW_US");
+    if (slow_us)
+        usleep((useconds_t) strtoul(slow_us, NULL, 10));
     pthread_mutex_lock(&lock);
     struct file *file = ours(fd);
     int rc = call(fd), why = errno;
