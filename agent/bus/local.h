@@ -103,6 +103,7 @@ struct local_bus {
     uint64_t first, committed, durable, ahead, copy_end;
     struct local_tip tip, durable_tip;
     int64_t pending_since_us, takes_since_us, last_sync_us, retry_at_us;
+    unsigned map_full_times; /* since a round wrote blocks */
     unsigned waiting_ahead, waiting_durable, waiting_flush;
     bool takes_dirty, drop_tail, more_to_trim, trim_only, blocked, stop;
     uint64_t drop_from;  /* with drop_tail: blocks from here on are of aborted transactions */

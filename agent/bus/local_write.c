@@ -406,6 +406,7 @@ static void succeed(struct local_bus *b, struct job *j, uint64_t stored)
         return;
     }
     b->block_bytes = b->seg_bytes < 65536 ? b->seg_bytes : 65536;
+    b->map_full_times = 0;
     b->error = ERR_INIT;
     b->retry_at_us = 0;
     atomic_store(&b->state, BUS_OK);
@@ -413,42 +414,47 @@ static void succeed(struct local_bus *b, struct job *j, uint64_t stored)
         b->blocked = false;
 }
 
-/* The map is full though the budget is not reached: pages are free but pinned by a reader of
- * another process, or in pieces too small for a block. Trimming alone may help, smaller blocks
- * too. */
-static void map_full(struct local_bus *b, const struct job *j, struct err *e)
+/* The map is full though the budget may not be reached. LMDB uses pages again two transactions
+ * after they were freed, so just after much was trimmed this passes by itself: the first time
+ * nothing is said, and a round that only trims moves the transactions on. If it stays, free pages
+ * are pinned by a reader of another process, or lie in pieces too small for a block. */
+static bool map_full_passes(struct local_bus *b, const struct job *j, struct err *e)
 {
     uint64_t used = store_used_bytes(b->store), map = store_map_bytes(b->store);
+    b->trim_only = !j->trim_only;
+    if (b->block_bytes > BLOCK_MIN_BYTES)
+        b->block_bytes /= 4;
+    if (b->map_full_times++ == 0)
+        return true;
     if (used < b->o.max_bytes) {
         (void) err_set(e, E_BUS_FULL, "map is full with %" PRIu64 " of %" PRIu64 " bytes in use: a "
                        "reader pinned the free pages, or they lie in pieces", used, map);
         (void) err_hint(e, "end other processes that read the state directory; it goes on by itself");
     }
-    b->trim_only = !j->trim_only;
-    if (b->block_bytes > BLOCK_MIN_BYTES)
-        b->block_bytes /= 4;
+    return false;
+}
+
+static enum bus_state state_of(const struct err *e)
+{
+    return e->code == E_DISK_FULL ? BUS_DISK_FULL : e->code == E_BUS_FULL ? BUS_AT_BUDGET : BUS_FAILED;
 }
 
 static void fail(struct local_bus *b, struct job *j, struct err *e)
 {
-    bool again = b->error.code == e->code;
     b->takes_dirty = true;
     if (j->drop_tail) {
         b->drop_from = b->drop_tail && b->drop_from < j->drop_from ? b->drop_from : j->drop_from;
         b->drop_tail = true;
     }
-    b->retry_at_us = local_now_us() + RETRY_US;
-    if (e->code == E_BUS_FULL) {
-        map_full(b, j, e);
-        if (!again)
-            b->retry_at_us = 0; /* trim at once; if that does not help, with the others' pace */
+    if (e->code == E_BUS_FULL && map_full_passes(b, j, e)) {
+        b->retry_at_us = 0;
+        return;
     }
-    if (!again)
+    b->retry_at_us = local_now_us() + RETRY_US;
+    if (b->error.code != e->code)
         log_err(b->env->log, "bus", e);
     b->error = *e;
-    atomic_store(&b->state, e->code == E_DISK_FULL ? BUS_DISK_FULL
-                                : e->code == E_BUS_FULL ? BUS_AT_BUDGET
-                                                        : BUS_FAILED);
+    atomic_store(&b->state, state_of(e));
 }
 
 static void publish(struct local_bus *b, const struct job *j, bool good)
