@@ -17,6 +17,7 @@ include tests/unit/registry.mk
 include tests/unit/sinks.mk
 include tests/bench/local.mk
 include tests/integration/sink.mk
+include tests/integration/source.mk
 EXTRA_DIST += tests/harness/lib.sh tests/harness/packages.sh tests/peers/common.sh tests/peers/postgres.sh \
 	tests/integration/kill.sh tests/integration/faults.sh tests/integration/flow.sh \
 	tests/integration/check.sh tests/integration/packaging.sh tests/integration/role.sh \

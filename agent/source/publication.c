@@ -116,8 +116,7 @@ static void plan_add(const struct found *f, const struct publication_wanted *w, 
     for (int at = 0; at < w->count; at++) {
         const struct catalog_table *t = &w->tables[at];
         if (t->has_identity == inserts ||
-            (f->exists && f->via_root && has(f->effective, t->space, t->name)) ||
-            (f->exists && has(f->listed, t->space, t->name)))
+            has(f->effective, t->space, t->name) || has(f->listed, t->space, t->name))
             continue;
         if (first && f->exists)
             begin_alter(out, f, " ADD TABLE");
@@ -127,6 +126,23 @@ static void plan_add(const struct found *f, const struct publication_wanted *w, 
     }
     if (f->exists)
         buf_add_text(out, first ? "" : ";\n");
+}
+
+/* Only partitioned tables ask for publishing through the root. */
+static bool any_partitioned(const struct publication_wanted *w)
+{
+    bool any = false;
+    for (int at = 0; at < w->count; at++)
+        any = any || w->tables[at].partitioned;
+    return any;
+}
+
+static bool any_without_identity(const struct publication_wanted *w)
+{
+    bool any = false;
+    for (int at = 0; at < w->count; at++)
+        any = any || !w->tables[at].has_identity;
+    return any;
 }
 
 static void plan_one(const struct found *f, const struct publication_wanted *w, bool inserts, struct buf *out)
@@ -139,7 +155,7 @@ static void plan_one(const struct found *f, const struct publication_wanted *w, 
         add_options(out, inserts);
         return;
     }
-    if (!f->flags_right || !f->via_root) {
+    if (!f->flags_right || (!f->via_root && any_partitioned(w))) {
         begin_alter(out, f, " SET ");
         add_options(out, inserts);
     }
@@ -151,8 +167,9 @@ static void plan_one(const struct found *f, const struct publication_wanted *w, 
 static void judge(const struct found *main, const struct found *ins, const struct publication_wanted *w,
                   struct publication_plan *plan)
 {
-    plan->serves = main->exists && main->flags_right && main->via_root &&
-                   (!ins->exists || (ins->flags_right && ins->via_root));
+    bool roots = any_partitioned(w);
+    plan->serves = main->exists && main->flags_right && (!roots || main->via_root) &&
+                   (!ins->exists || (ins->flags_right && (!roots || ins->via_root)));
     for (int at = 0; at < w->count; at++) {
         const struct catalog_table *t = &w->tables[at];
         plan->missing[at] = !has(main->effective, t->space, t->name) &&
@@ -184,8 +201,9 @@ int publication_look(const struct env *env, PGconn *c, const struct publication_
     if (ins.exists)
         plan_drop(&ins, w, true, &plan->sql);
     plan_one(&main, w, false, &plan->sql);
-    const struct publication_wanted none = {w->name, w->tables, 0};
-    plan_one(&ins, main.all_tables ? &none : w, true, &plan->sql);
+    const struct publication_wanted none = {w->name, w->tables, 0, w->lean};
+    if (ins.exists || !w->lean || (any_without_identity(w) && !main.all_tables))
+        plan_one(&ins, main.all_tables ? &none : w, true, &plan->sql);
     judge(&main, &ins, w, plan);
     rc = 0;
 done:
@@ -208,10 +226,14 @@ int publication_refuse(const char *name, const struct publication_plan *plan, st
 {
     err_set(e, E_PUBLICATION, "publication %s is %s", name,
             plan->exists ? "incomplete" : "missing");
-    if (plan->sql.len + 40 < sizeof e->hint)
-        return err_hint(e, "let its owner run: %.*s", STR_ARG(buf_str(&plan->sql)));
-    return err_hint(e, "let its owner run the %zu bytes of SQL that tailrace check prints, "
-                    "beginning with: %.300s", plan->sql.len, plan->sql.p);
+    /* One line, as long as it fits; tailrace check prints all of it. */
+    char line[sizeof e->hint - 80];
+    size_t len = plan->sql.len < sizeof line ? plan->sql.len : sizeof line - 1;
+    for (size_t at = 0; at < len; at++)
+        line[at] = plan->sql.p[at] == '\n' ? ' ' : plan->sql.p[at];
+    line[len] = 0;
+    return err_hint(e, "let its owner run: %s%s", line,
+                    len < plan->sql.len ? "... (tailrace check prints all of it)" : "");
 }
 
 int publication_apply(const struct env *env, PGconn *c, const char *name,

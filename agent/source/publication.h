@@ -26,6 +26,7 @@ struct publication_wanted {
     const char *name;
     const struct catalog_table *tables;
     int count;
+    bool lean; /* somebody else makes them: the second one only when it is needed */
 };
 int publication_look(const struct env *env, PGconn *c, const struct publication_wanted *wanted,
                      struct arena *a, struct publication_plan *plan, struct err *e) MUST_CHECK;

@@ -168,7 +168,8 @@ static int forget_unchosen(void *self, struct str space, struct str name, struct
 static int sync_all(struct sync *y, bool first, struct tables_view *out, struct err *e)
 {
     struct source *s = y->s;
-    const struct publication_wanted wanted = {s->config->source.publication, y->tables, y->count};
+    const struct publication_wanted wanted = {s->config->source.publication, y->tables, y->count,
+                                              !s->config->source.create_publication};
     uint64_t digest;
     if (publication_look(s->env, s->sql, &wanted, &out->arena, &y->plan, e) ||
         check_lost(y, e) || publish(y, first, e))

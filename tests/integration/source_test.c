@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * A source with a bus and nothing behind it, for tests/integration/source.sh.
+ *
+ * usage: source_test CONFIG   Runs source_run; what comes out of the bus is printed, one line an
+ * event, as are changes of state. Lines on standard input: "tables PATTERN..." is a reload,
+ * "hold" stops reading from the bus, "go" reads on, the end of input asks to stop (drain).
+ */
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "agent/cli/config.h"
+#include "agent/source/source.h"
+
+static const char *const states[] = {"starting", "waiting", "copying", "streaming", "retrying",
+                                     "blocked", "stopped", "failed"};
+
+struct bench {
+    struct env env;
+    struct config *config;
+    struct store *store;
+    struct bus *bus;
+    struct bus_reader *reader;
+    struct registry *registry;
+    struct envelope_reader *decode;
+    struct lag *lag;
+    struct source *source;
+    pthread_t thread;
+    struct err result;
+    int rc;
+    _Atomic bool done;
+    bool hold;
+    struct source_status last;
+};
+
+static void die(const char *what, const struct err *e)
+{
+    printf("end %s %s: %s\n", what, err_name(e->code), e->msg);
+    exit(70);
+}
+
+static void *run(void *self)
+{
+    struct bench *b = self;
+    b->rc = source_run(b->source, &b->result);
+    atomic_store(&b->done, true);
+    return NULL;
+}
+
+static void open_all(struct bench *b, const char *path)
+{
+    struct err e = ERR_INIT;
+    struct buf faults = BUF_INIT;
+    static const char *const groups[] = {"test"};
+    b->env.log = log_open(2, &clock_system);
+    b->env.metrics = metrics_open();
+    b->env.clock = &clock_system;
+    b->env.stop_fd = eventfd(0, EFD_CLOEXEC);
+    log_configure(b->env.log, LOG_LEVEL_DEBUG, LOG_FORMAT_TEXT);
+    b->config = config_load(path, &faults, &e);
+    if (!b->config)
+        die(faults.p ? faults.p : "config", &e);
+    const struct bus_options o = {(uint64_t) b->config->bus.max_mb << 20,
+                                  (uint64_t) b->config->bus.memory_mb << 20, b->config->bus.sync_ms};
+    if (store_open(b->config->state, o.max_bytes * 2, false, &b->store, &e) ||
+        bus_local_open(&b->env, b->store, &o, groups, 1, &b->bus, &e))
+        die("open", &e);
+    b->registry = registry_local_open(b->store, COMPAT_NONE, &e);
+    b->lag = lag_open(&b->env, b->config->source.sentinel_ms * 1000, groups, 1);
+    b->reader = bus_read(b->bus, "test", false, &e);
+    if (!b->registry || !b->lag || !b->reader)
+        die("open", &e);
+    b->decode = envelope_reader_open(b->registry);
+    const struct source_parts parts = {&b->env, b->config, b->store, b->bus, b->lag, b->registry};
+    b->source = source_open(&parts);
+    if (pthread_create(&b->thread, NULL, run, b))
+        die("thread", &e);
+}
+
+static void close_all(struct bench *b)
+{
+    source_close(b->source);
+    lag_close(b->lag);
+    envelope_reader_close(b->decode);
+    registry_close(b->registry);
+    bus_leave(b->reader);
+    bus_close(b->bus);
+    store_close(b->store);
+    metrics_close(b->env.metrics);
+    config_free(b->config);
+    log_close(b->env.log);
+    close(b->env.stop_fd);
+}
+
+/* ---- printing ---- */
+
+static void print_row(struct bench *b, const struct event *ev)
+{
+    struct arena a;
+    struct change change = {.op = OP_NONE};
+    struct err e = ERR_INIT;
+    arena_init(&a, 0, "row");
+    if (envelope_read(b->decode, ev, &a, &change, &e))
+        die("row", &e);
+    printf("row %.*s %c", STR_ARG(ev->topic), change.op ? (int) change.op : '-');
+    const struct value *row = change.after ? change.after : change.before;
+    for (int at = 0; row && change.rel && at < change.rel->column_count; at++) {
+        if (row[at].state == VALUE_SET)
+            printf(" %.*s=%.*s", STR_ARG(change.rel->columns[at].name), STR_ARG(row[at].text));
+        else if (row[at].state != VALUE_ABSENT)
+            printf(" %.*s:%s", STR_ARG(change.rel->columns[at].name),
+                   row[at].state == VALUE_NULL ? "null" : "unchanged");
+    }
+    printf("\n");
+    arena_free(&a);
+}
+
+static void print_mark(const char *word, const struct mark *m)
+{
+    printf("%s %s lsn=%s seq=%llu timeline=%u%s%s%s topic=%.*s\n", word,
+           m->kind == MARK_COPY ? "copy" : "stream", LSN_STR(m->pos.lsn),
+           (unsigned long long) m->pos.seq, m->pos.timeline,
+           m->flags & MARK_SENTINEL ? " sentinel" : "", m->flags & MARK_COPY_FIRST ? " first" : "",
+           m->flags & MARK_COPY_LAST ? " last" : "", STR_ARG(m->topic));
+}
+
+static void print_events(struct bench *b)
+{
+    struct event ev;
+    struct err e = ERR_INIT;
+    int rc = 0;
+    while (!b->hold && (rc = bus_next(b->reader, 20000, &ev, &e)) == 1) {
+        if (ev.kind == EVENT_ROW)
+            print_row(b, &ev);
+        else
+            print_mark(ev.kind == EVENT_BEGIN ? "begin" : "commit", &ev.mark);
+        if (ev.kind == EVENT_COMMIT && bus_take(b->reader, ev.offset + 1, &e))
+            die("take", &e);
+    }
+    if (rc < 0)
+        die("read", &e);
+    if (b->hold)
+        usleep(20000);
+}
+
+static void print_state(struct bench *b)
+{
+    struct source_status st;
+    source_get_status(b->source, &st);
+    if (st.state != b->last.state || strcmp(st.detail, b->last.detail) != 0)
+        printf("state %s %s\n", states[st.state], st.detail);
+    b->last = st;
+    fflush(stdout);
+}
+
+/* ---- commands ---- */
+
+static void reload(struct bench *b, char *words)
+{
+    struct config changed = *b->config;
+    const char *items[16];
+    changed.source.tables = (struct config_list){0, items};
+    for (char *word = strtok_r(words, " \n", &words); word && changed.source.tables.count < 16;
+         word = strtok_r(NULL, " \n", &words))
+        items[changed.source.tables.count++] = word;
+    source_reload(b->source, &changed);
+}
+
+static bool take_command(struct bench *b)
+{
+    char line[512];
+    struct pollfd in = {.fd = 0, .events = POLLIN};
+    if (poll(&in, 1, 0) <= 0)
+        return true;
+    if (!fgets(line, sizeof line, stdin))
+        return false;
+    if (strncmp(line, "tables ", 7) == 0)
+        reload(b, line + 7);
+    b->hold = strcmp(line, "hold\n") == 0 || (b->hold && strcmp(line, "go\n") != 0);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    static struct bench b;
+    bool open = true;
+    if (argc != 2)
+        return 2;
+    setvbuf(stdin, NULL, _IONBF, 0); /* poll must see what is left */
+    open_all(&b, argv[1]);
+    while (!atomic_load(&b.done)) {
+        print_events(&b);
+        print_state(&b);
+        if (open && !take_command(&b)) {
+            const uint64_t one = 1;
+            open = false;
+            atomic_store(&b.env.stop, STOP_DRAIN);
+            if (write(b.env.stop_fd, &one, sizeof one) < 0)
+                return 71;
+        }
+    }
+    pthread_join(b.thread, NULL);
+    print_events(&b);
+    print_state(&b);
+    printf("end %d %s %s\n", b.rc, err_name(b.result.code), b.result.msg);
+    int code = b.rc ? err_exit_code(&b.result) : 0;
+    close_all(&b);
+    return code;
+}
