@@ -100,11 +100,13 @@ static int wait_bus(struct source *s, struct err *e)
     return env_stop(s->env) == STOP_NONE ? 0 : err_set(e, E_STOPPED, "asked to stop while the bus was full");
 }
 
-static const char *why_held(const struct bus_status *st)
+static const char *why_held(const struct source *s, const struct bus_status *st)
 {
     switch (st->state) {
     case BUS_AT_BUDGET:
-        return "bus is at its byte budget: a target is behind";
+        return s->in.opened && st->first_offset == st->committed_offset
+                   ? "one transaction of the source does not fit into bus.max_mb: raise it"
+                   : "bus is at its byte budget: a target is behind";
     case BUS_DISK_FULL:
         return "disk under the state directory is full";
     default:
@@ -125,8 +127,8 @@ int source_hold(struct source *s, struct err *e)
             return -1;
         }
         /* Memory that waits for the next sync is no state of its own. */
-        if (why_held(&st)) {
-            source_say(s, SOURCE_BLOCKED, why_held(&st));
+        if (why_held(s, &st)) {
+            source_say(s, SOURCE_BLOCKED, why_held(s, &st));
             told = true;
         }
         rc = wait_bus(s, e);
