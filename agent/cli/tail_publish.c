@@ -57,7 +57,7 @@ static void use(struct tail_watch *w, const char *name, bool inserts)
 static int use_prepared(struct tail_watch *w, struct err *e)
 {
     struct publication_plan plan = PUBLICATION_PLAN_INIT;
-    const struct publication_wanted wanted = {PREPARED, w->tables, w->table_count};
+    const struct publication_wanted wanted = {PREPARED, w->tables, w->table_count, true};
     int rc = publication_look(w->env, w->sql, &wanted, &w->arena, &plan, e);
     if (!rc && plan.serves) {
         use(w, PREPARED, plan.inserts_exists);
@@ -76,7 +76,7 @@ static int use_prepared(struct tail_watch *w, struct err *e)
 int tail_publish_make(struct tail_watch *w, struct err *e)
 {
     struct publication_plan plan = PUBLICATION_PLAN_INIT;
-    const struct publication_wanted wanted = {w->name, w->tables, w->table_count};
+    const struct publication_wanted wanted = {w->name, w->tables, w->table_count, false};
     int rc = publication_look(w->env, w->sql, &wanted, &w->arena, &plan, e);
     if (!rc)
         rc = publication_apply(w->env, w->sql, w->name, &plan, e);

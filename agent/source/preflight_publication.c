@@ -122,7 +122,8 @@ void preflight_check_publications(struct preflight *p)
     const char *name = p->config->source.publication;
     struct publication_plan plan = PUBLICATION_PLAN_INIT;
     struct err e = ERR_INIT;
-    const struct publication_wanted wanted = {name, p->tables, p->table_count};
+    const struct publication_wanted wanted = {name, p->tables, p->table_count,
+                                              !p->config->source.create_publication};
     if (publication_look(p->env, p->sql, &wanted, &p->arena, &plan, &e) < 0)
         preflight_error(p, "publication", &e);
     else

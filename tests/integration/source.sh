@@ -226,7 +226,9 @@ case_slot_dropped() {
 
 case_slot_recreated() {
     fresh recreated; run_once || return
-    q "$S" "SELECT pg_drop_replication_slot('tailrace_$A'); INSERT INTO t VALUES (601, 'lost'); SELECT pg_create_logical_replication_slot('tailrace_$A', 'pgoutput')" >/dev/null
+    q "$S" "SELECT pg_drop_replication_slot('tailrace_$A')" >/dev/null
+    q "$S" "INSERT INTO t VALUES (601, 'lost')"
+    q "$S" "SELECT pg_create_logical_replication_slot('tailrace_$A', 'pgoutput')" >/dev/null
     start; refused 1 slot_other
 }
 
