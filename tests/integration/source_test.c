@@ -138,7 +138,10 @@ static void print_events(struct bench *b)
             print_row(b, &ev);
         else
             print_mark(ev.kind == EVENT_BEGIN ? "begin" : "commit", &ev.mark);
-        if (ev.kind == EVENT_COMMIT && bus_take(b->reader, ev.offset + 1, &e))
+        if (ev.kind != EVENT_COMMIT)
+            continue;
+        fflush(stdout); /* what is taken must have been told, also when we are killed now */
+        if (bus_take(b->reader, ev.offset + 1, &e))
             die("take", &e);
     }
     if (rc < 0)
