@@ -23,3 +23,4 @@ libtailrace_a_SOURCES += \
 	agent/source/tables.c \
 	agent/source/timeline.c agent/source/timeline.h \
 	agent/source/watch.c
+EXTRA_DIST += agent/source/README.md
