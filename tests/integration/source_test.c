@@ -64,6 +64,7 @@ static void open_all(struct bench *b, const char *path)
     b->config = config_load(path, &faults, &e);
     if (!b->config)
         die(faults.p ? faults.p : "config", &e);
+    buf_free(&faults); /* warnings */
     const struct bus_options o = {(uint64_t) b->config->bus.max_mb << 20,
                                   (uint64_t) b->config->bus.memory_mb << 20, b->config->bus.sync_ms};
     if (store_open(b->config->state, o.max_bytes * 2, false, &b->store, &e) ||
