@@ -42,13 +42,24 @@ neighbour() {
         echo "INSERT INTO busy SELECT repeat(md5(i::text), 30) FROM generate_series(1, 380) i; TRUNCATE busy; SELECT pg_sleep(0.1);"
     done | psql -Xq -o /dev/null -d "$(sock "$1" neighbour)"
 }
-# Highest retained and unconfirmed MB of a side over SECONDS, with the WAL rate: one line.
+# Highest retained and unconfirmed MB of a side over SECONDS, with the WAL rate: one line. The figures are kept in
+# variables, not in a table: a transaction that writes is itself what a slot has to keep WAL for.
 side_watch() {
-    q "$1" "CREATE TEMP TABLE seen AS SELECT clock_timestamp() AS at, pg_current_wal_lsn() AS cur, restart_lsn, confirmed_flush_lsn AS conf FROM pg_replication_slots;
-        DO \$\$ BEGIN FOR i IN 1 .. $2 * 5 LOOP PERFORM pg_sleep(0.2);
-            INSERT INTO seen SELECT clock_timestamp(), pg_current_wal_lsn(), restart_lsn, confirmed_flush_lsn FROM pg_replication_slots; END LOOP; END \$\$;
-        SELECT round(max(cur - restart_lsn) / 1048576, 1), round(max(cur - conf) / 1048576, 1),
-            round((max(cur) - min(cur)) / 1048576 / extract(epoch FROM max(at) - min(at))::numeric, 2) FROM seen" | tr '|' ' '
+    q "$1" "DO \$\$ DECLARE
+            kept numeric := 0; open numeric := 0; first pg_lsn := pg_current_wal_lsn(); began timestamptz := clock_timestamp();
+            cur pg_lsn; slot record;
+        BEGIN
+            FOR i IN 1 .. $2 * 5 LOOP
+                PERFORM pg_sleep(0.2);
+                cur := pg_current_wal_lsn();
+                SELECT restart_lsn, confirmed_flush_lsn INTO slot FROM pg_replication_slots;
+                kept := greatest(kept, cur - slot.restart_lsn);
+                open := greatest(open, cur - slot.confirmed_flush_lsn);
+            END LOOP;
+            PERFORM set_config('tailrace.seen', round(kept / 1048576, 1) || ' ' || round(open / 1048576, 1) || ' ' ||
+                round((cur - first) / 1048576 / extract(epoch FROM clock_timestamp() - began)::numeric, 2), false);
+        END \$\$;
+        SELECT current_setting('tailrace.seen')"
 }
 limit() { # NAME VALUE LIMIT
     note "$1_mb=$2"
