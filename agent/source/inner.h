@@ -43,6 +43,7 @@ struct stream {
     bool behind;            /* what arrives was committed a while ago */
     int64_t fed_us;         /* mono: last feedback sent */
     int64_t heard_us;       /* mono: last message of the server */
+    int64_t turned_us;      /* mono: last turn */
     int64_t asked_us;       /* mono: last time we asked for a sign of life */
     int64_t moved_us;       /* mono: last time the position was moved without a transaction */
     uint64_t received_lsn;
@@ -107,6 +108,8 @@ struct source {
 void source_say(struct source *s, enum source_state state, const char *detail);
 /* One turn of whatever loop runs: health, and feedback to the server when it is due. */
 void source_turn(struct source *s);
+/* Read what made poll_fd readable; the bus's descriptor and ours must be read to be quiet again. */
+void source_quiet(struct source *s);
 /* Wait until the bus may take more, with feedback going on. E_STOPPED. */
 int source_hold(struct source *s, struct err *e) MUST_CHECK;
 /* Put an event, waiting for room. E_STOPPED and errors of the bus. */

@@ -66,8 +66,7 @@ void source_say(struct source *s, enum source_state state, const char *detail)
         log_state(s, state, detail);
 }
 
-/* Take the events of what woke the loop; the bus's and ours must be read to be quiet again. */
-static void quiet_wakers(struct source *s)
+void source_quiet(struct source *s)
 {
     struct epoll_event events[4];
     uint64_t count;
@@ -80,7 +79,6 @@ static void quiet_wakers(struct source *s)
 void source_turn(struct source *s)
 {
     int64_t now_us = clock_mono_us(s->env->clock);
-    quiet_wakers(s);
     pthread_mutex_lock(&s->lock);
     s->status.loop_us = now_us;
     pthread_mutex_unlock(&s->lock);
@@ -95,7 +93,8 @@ static int wait_bus(struct source *s, struct err *e)
 {
     struct pollfd fds[2] = {{.fd = s->poll_fd, .events = POLLIN},
                             {.fd = s->env->stop_fd, .events = POLLIN}};
-    (void) poll(fds, 2, HOLD_MS);
+    if (poll(fds, 2, HOLD_MS) > 0 && fds[0].revents)
+        source_quiet(s);
     source_turn(s);
     return env_stop(s->env) == STOP_NONE ? 0 : err_set(e, E_STOPPED, "asked to stop while the bus was full");
 }

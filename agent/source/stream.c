@@ -19,6 +19,7 @@
 #include "agent/base/cursor.h"
 
 #define TURN_MESSAGES 1024        /* messages taken before time is looked at */
+#define TURN_US 10000             /* between looks at feedback and the like while rows arrive */
 #define BEHIND_US 10000           /* sent this long after its commit */
 #define GATHER_NS 100000
 #define FEEDBACK_US SOURCE_TURN_US
@@ -250,6 +251,10 @@ static int wait_more(struct source *s, struct err *e)
     else if (st->durable_lsn > st->fed_lsn && all_durable(s))
         wait_us = SOON_US;
     int ready = pg_wait(s->env, s->repl, PQflush(s->repl) > 0, s->poll_fd, wait_us);
+    if (ready & PG_WAIT_EXTRA)
+        source_quiet(s);
+    if (ready & PG_WAIT_EXTRA || !(ready & PG_WAIT_SOCKET))
+        st->turned_us = 0; /* something is durable, or time has passed: look at once */
     if (ready & PG_WAIT_SOCKET && !PQconsumeInput(s->repl)) {
         pg_err(e, s->repl, NULL, "stream");
         return -1;
@@ -287,10 +292,12 @@ static int turn(struct source *s, struct err *e)
     int taken = take_messages(s, TURN_MESSAGES, e);
     if (taken < 0 || at_boundary(s, e))
         return -1;
-    source_turn(s);
-    if (taken == TURN_MESSAGES)
-        return 0;
-    return wait_more(s, e);
+    int64_t at_us = now_us(s);
+    if (s->stream.reply_wanted || at_us - s->stream.turned_us >= TURN_US) {
+        s->stream.turned_us = at_us;
+        source_turn(s);
+    }
+    return taken == TURN_MESSAGES ? 0 : wait_more(s, e);
 }
 
 /* Make durable and confirm what was taken, so that a restart need not take it again. */

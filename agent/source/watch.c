@@ -3,8 +3,8 @@
  * The second pair of eyes: a thread with a connection of its own, so that a look never delays a row.
  *
  * It emits sentinels while the stream runs, reads what the slot keeps, looks whether tables came
- * or went, and, where the role may, logs running transactions once a second while WAL grows: only
- * at such a record can the slot let go of WAL, and the server by itself writes one every 15 s.
+ * or went, and has running transactions logged while the slot keeps WAL: only at such a record can
+ * the slot let go of WAL, and the server by itself writes one every 15 s, of which two may be needed.
  * Sentinels commit with synchronous_commit = local: they must reach our own server's WAL at once,
  * but need not wait for its standbys. On a standby nothing can be emitted; keepalives must do.
  * When its connection fails it tries again quietly: the stream, which has the same troubles, tells.
@@ -25,6 +25,11 @@
 #define TABLES_US 5000000
 #define QUERY_MS 5000
 #define RETRY_US 5000000
+#define LOG_FROM_BYTES (8u << 20)    /* half a segment */
+#define NUDGE_FROM_BYTES (32u << 20) /* two segments */
+#define NUDGE_US 5000000
+#define NUDGE_LATER_US 60000000      /* after one that could not be had */
+#define NUDGE_WAIT_MS 1500
 
 struct watch {
     struct source *s;
@@ -33,8 +38,8 @@ struct watch {
     int wake_fd;
     PGconn *c;
     bool standby, may_log, told_standby;
-    uint64_t server_lsn, logged_lsn;
-    int64_t retry_us, sentinel_us, tables_us, told_budget_us; /* mono: not before */
+    uint64_t server_lsn, retained_bytes;
+    int64_t retry_us, sentinel_us, tables_us, told_budget_us, nudge_us; /* mono: not before */
 };
 
 static int64_t now_us(const struct watch *w)
@@ -105,17 +110,45 @@ static int read_figures(struct watch *w, struct err *e)
     lag_server_lsn(s->parts.lag, w->server_lsn);
     if (slot_look(s->env, w->c, s->config->source.slot, &slot, e))
         return -1;
+    w->retained_bytes = slot.retained_bytes;
     if (slot.exists)
         note_slot(w, &slot);
     return 0;
 }
 
+/* Without the right to ask for such a record: making a logical slot writes one. The slot is
+ * temporary and dropped at once. An open transaction makes it wait, and then it would not help. */
+static int nudge(struct watch *w, struct err *e)
+{
+    struct source *s = w->s;
+    char name[64];
+    const char *const values[] = {name};
+    snprintf(name, sizeof name, "%.40s_nudge_%d", s->config->source.slot, PQbackendPID(w->c));
+    w->nudge_us = now_us(w) + NUDGE_US;
+    PGresult *res = pg_exec_params(s->env, w->c, "make temporary slot",
+                                   "SELECT pg_catalog.pg_create_logical_replication_slot($1,"
+                                   " 'pgoutput', true)", 1, values, NUDGE_WAIT_MS, e);
+    if (!res) {
+        w->nudge_us = now_us(w) + NUDGE_LATER_US;
+        log_debug(s->env->log, "source", "watch: %s", e->msg);
+        bool lost = PQstatus(w->c) == CONNECTION_BAD || PQtransactionStatus(w->c) != PQTRANS_IDLE;
+        return lost ? -1 : 0;
+    }
+    PQclear(res);
+    res = pg_exec_params(s->env, w->c, "drop temporary slot",
+                         "SELECT pg_catalog.pg_drop_replication_slot($1)", 1, values, QUERY_MS, e);
+    PQclear(res);
+    return res ? 0 : -1;
+}
+
 static int log_running(struct watch *w, struct err *e)
 {
-    /* What it writes itself is no reason to write it again: a record and its page are below this. */
-    if (!w->may_log || w->server_lsn < w->logged_lsn + 8192)
+    /* Each record makes the walsender write and sync the slot, a pause for the stream: not before
+     * there is something to let go of. */
+    if (w->standby || w->retained_bytes < LOG_FROM_BYTES)
         return 0;
-    w->logged_lsn = w->server_lsn;
+    if (!w->may_log)
+        return w->retained_bytes >= NUDGE_FROM_BYTES && now_us(w) >= w->nudge_us ? nudge(w, e) : 0;
     return pg_run(w->s->env, w->c, "log running transactions",
                   "SELECT pg_catalog.pg_log_standby_snapshot()", e);
 }
