@@ -330,23 +330,49 @@ case_wal_level() {
 
 # A hot standby is promoted: the slot comes along (18), or does not and is refused.
 case_failover() {
-    [ "$V" = 18 ] || return 0
     fresh failover
     q "$S" "SELECT pg_create_physical_replication_slot('sb')" >/dev/null
     start
     must "streams" sees '^state streaming' || return
     stop
-    port_new; PG_VERSION[sb]=$V PG_PORT[sb]=$PORT PG_DB[sb]=$A; SERVERS+=(sb)
-    pg sb standby "$W/$S" "${PG_PORT[$S]}" >/dev/null || { WHY="no standby"; return; }
+    port_new; local sb=sb$V; PG_VERSION[$sb]=$V PG_PORT[$sb]=$PORT PG_DB[$sb]=$A; SERVERS+=("$sb")
+    pg "$sb" standby "$W/$S" "${PG_PORT[$S]}" >/dev/null || { WHY="no standby"; return; }
     q "$S" "INSERT INTO t VALUES (800, 'x')"
-    must "the standby follows" until_true 15 q_is sb "SELECT count(*) FROM t WHERE id = 800" 1
-    pg sb promote >/dev/null
-    C_SOURCE="$(dsn sb)" config
+    must "the standby follows" until_true 15 q_is "$sb" "SELECT count(*) FROM t WHERE id = 800" 1
+    pg "$sb" promote >/dev/null
+    C_SOURCE="$(dsn "$sb")" config
     start; refused 1 slot_gone
     # a slot made by hand on the new primary is not ours either
-    q sb "SELECT pg_create_logical_replication_slot('tailrace_$A', 'pgoutput')" >/dev/null
+    q "$sb" "SELECT pg_create_logical_replication_slot('tailrace_$A', 'pgoutput')" >/dev/null
     start; refused 1 slot_other
-    pg sb stop
+    pg "$sb" stop
+}
+
+# The same with a failover slot that the standby keeps in step: it goes on, on the new timeline, with nothing lost or twice.
+case_failover_synced() {
+    fresh synced; run_once || return
+    psql -XqAt "$(sock "$S") replication=database" -c "ALTER_REPLICATION_SLOT tailrace_$A (FAILOVER true)" >/dev/null || { WHY="no failover slot"; return; }
+    port_new; local ss=ss$V; PG_VERSION[$ss]=$V PG_PORT[$ss]=$PORT PG_DB[$ss]=$A; SERVERS+=("$ss")
+    pg "$ss" standby "$W/$S" "${PG_PORT[$S]}" >/dev/null || { WHY="no standby"; return; }
+    start
+    must "streams" count_is 2 '^state streaming'
+    q "$S" "INSERT INTO t VALUES (810, 'seen')"
+    must "a row arrives" sees 'c id=810'
+    must "the slot is in step" until_true 60 q_is "$ss" "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'tailrace_$A' AND synced AND NOT temporary" 1 || return
+    stop
+    q "$S" "INSERT INTO t VALUES (811, 'not seen yet')"
+    must "the standby has it" until_true 15 q_is "$ss" "SELECT count(*) FROM t WHERE id = 811" 1
+    pg "$ss" promote >/dev/null
+    C_SOURCE="$(dsn "$ss")" config
+    start
+    must "goes on" count_is 3 '^state streaming'
+    q "$ss" "INSERT INTO t VALUES (812, 'after')"
+    must "what was not seen" sees 'c id=811'
+    must "what came after" sees 'c id=812'
+    must "on the new timeline" out '^commit stream .* timeline=2'
+    must "once each" test "$(count ' c id=81[012]')" = 3
+    stop
+    pg "$ss" stop
 }
 
 case_other_server() {
@@ -366,8 +392,11 @@ for V; do
     pg_start "$S" "$V"
     for c in copy_and_stream restart kill_during_copy new_table open_transaction slot_in_use forged_sentinel bus_full \
         idle_confirms server_restart slot_dropped slot_recreated state_empty state_older publication_dropped \
-        table_taken_out no_right wrong_password no_identity wal_level failover other_server slot_invalid; do
+        table_taken_out no_right wrong_password no_identity wal_level failover failover_synced other_server slot_invalid; do
         [ -z "${ONLY:-}" ] || [[ " $ONLY " == *" $c "* ]] || continue
+        case $V,$c in # servers keep failover slots in step from 17 on
+            debian,failover_synced | 1[456],failover_synced) continue ;;
+        esac
         case_run "$c on $V" "case_$c"
         clear_source
     done
