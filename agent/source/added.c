@@ -6,6 +6,9 @@
  * somebody's open transaction, so the stream goes on meanwhile and drops the changes of these
  * tables, which the copy will hold. Once the snapshot is there the rows go to the bus between two
  * transactions, before anything of the tables that is younger.
+ * The snapshot is there a moment before we hear of it, and in that moment the stream may drop what
+ * was committed behind it. Such a snapshot is given up; while the next one is made the stream
+ * waits, for HOLD_US at most, since somebody's transaction may take longer than others may wait.
  */
 #include "agent/source/inner.h"
 
@@ -13,11 +16,14 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#define HOLD_US 10000000
+
 struct added {
     struct tables_view view;
     PGconn *repl, *sql;
     char slot[64];
     int64_t told_us;
+    int64_t hold_until_us; /* mono; 0 = the stream goes on */
 };
 
 static void tell_wait(void *self, const char *sentence)
@@ -55,15 +61,12 @@ static int fail(struct source *s, struct err *e)
     return 0;
 }
 
-int added_begin(struct source *s, struct tables_view *view, struct err *e)
+/* A connection and a slot of it that is being made. */
+static int ask_slot(struct source *s, struct err *e)
 {
-    const char *dsn = s->config->source.postgres;
-    struct added *x = mem_zalloc(1, sizeof *x);
+    struct added *x = s->added;
     struct epoll_event ev = {.events = EPOLLIN | EPOLLET};
-    x->view = *view;
-    s->added = x;
-    x->sql = pg_connect(s->env, dsn, PG_SQL, "source/copy", e);
-    x->repl = x->sql ? pg_connect(s->env, dsn, PG_REPLICATION, "source/copy", e) : NULL;
+    x->repl = pg_connect(s->env, s->config->source.postgres, PG_REPLICATION, "source/copy", e);
     if (!x->repl)
         return fail(s, e);
     snprintf(x->slot, sizeof x->slot, "%.40s_copy_%d", s->config->source.slot, PQbackendPID(x->repl));
@@ -74,6 +77,38 @@ int added_begin(struct source *s, struct tables_view *view, struct err *e)
         return err_set(e, E_SYSTEM, "epoll takes no further descriptor");
     x->told_us = clock_mono_us(s->env->clock);
     return 0;
+}
+
+int added_begin(struct source *s, struct tables_view *view, struct err *e)
+{
+    struct added *x = mem_zalloc(1, sizeof *x);
+    x->view = *view;
+    s->added = x;
+    x->sql = pg_connect(s->env, s->config->source.postgres, PG_SQL, "source/copy", e);
+    return x->sql ? ask_slot(s, e) : fail(s, e);
+}
+
+bool added_holds(struct source *s)
+{
+    struct added *x = s->added;
+    if (!x || !x->hold_until_us)
+        return false;
+    if (clock_mono_us(s->env->clock) < x->hold_until_us)
+        return true;
+    x->hold_until_us = 0;
+    return false;
+}
+
+/* The stream has dropped what was committed behind the snapshot. */
+static int ask_again(struct source *s, struct err *e)
+{
+    struct added *x = s->added;
+    log_info(s->env->log, "source", "copy of %d new tables: the stream was ahead of the snapshot and "
+             "waits for another one", x->view.copy_count);
+    PQfinish(x->repl);
+    x->repl = NULL;
+    x->hold_until_us = clock_mono_us(s->env->clock) + HOLD_US;
+    return ask_slot(s, e);
 }
 
 static int copy_now(struct source *s, const struct slot_made *made, struct err *e)
@@ -99,7 +134,7 @@ int added_turn(struct source *s, struct err *e)
     if (done < 0)
         return fail(s, e);
     if (done)
-        return copy_now(s, &made, e);
+        return s->in.dropped_lsn >= made.lsn ? ask_again(s, e) : copy_now(s, &made, e);
     int64_t now_us = clock_mono_us(s->env->clock);
     if (now_us - x->told_us < SOURCE_TURN_US)
         return 0;

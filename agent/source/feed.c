@@ -72,12 +72,13 @@ static int on_origin(void *self, const struct txn *txn, struct err *e)
 }
 
 /* A chosen table without a copy gets one: until then its changes are dropped, the copy will hold them. */
-static int decide_relation(struct source *s, struct rel_entry *entry, struct err *e)
+static int decide_relation(struct source *s, struct rel_entry *entry, bool *lacks, struct err *e)
 {
     const struct relation *rel = entry->rel;
     struct copy_fact fact = {.found = false};
     entry->chosen = config_list_matches(s->tables, rel->space, rel->name);
     entry->drop_below_lsn = 0;
+    *lacks = false;
     if (!entry->chosen)
         return 0;
     if (copies_get(s->parts.store, rel->space, rel->name, &fact, e))
@@ -86,7 +87,7 @@ static int decide_relation(struct source *s, struct rel_entry *entry, struct err
         entry->drop_below_lsn = fact.lsn;
     } else if (s->config->source.copy) {
         entry->drop_below_lsn = UINT64_MAX;
-        atomic_store(&s->tables_changed, true);
+        *lacks = true;
     }
     return 0;
 }
@@ -97,6 +98,7 @@ static int on_relation(void *self, const struct relation *wire, const struct rel
     struct source *s = self;
     struct arena a;
     const struct relation *full = wire;
+    bool lacks = false;
     int rc = 0;
     arena_init(&a, RELS_MAX_BYTES, "description of a table");
     if (config_list_matches(s->tables, wire->space, wire->name))
@@ -104,8 +106,10 @@ static int on_relation(void *self, const struct relation *wire, const struct rel
     if (!rc) {
         struct rel_entry *entry = rels_adopt(&s->rels, full);
         *refined = entry->rel;
-        rc = decide_relation(s, entry, e);
+        rc = decide_relation(s, entry, &lacks, e);
         s->in.rel = NULL;
+        if (lacks)
+            atomic_store(&s->tables_changed, true);
     }
     arena_free(&a);
     return rc;
@@ -128,8 +132,11 @@ static bool dropped(struct source *s, const struct change *change, const struct 
         s->in.entry = rels_find(&s->rels, change->rel->oid);
     }
     const struct rel_entry *entry = s->in.entry;
-    if (entry && entry->chosen)
+    if (entry && entry->chosen) {
+        if (entry->drop_below_lsn == UINT64_MAX)
+            s->in.dropped_lsn = txn->commit_lsn;
         return txn->commit_lsn < entry->drop_below_lsn;
+    }
     metric_add(s->env->metrics, M_SOURCE_FILTERED, 0, 1);
     return true;
 }
@@ -205,11 +212,14 @@ static int on_commit(void *self, const struct txn *txn, struct err *e)
     return 0;
 }
 
+/* Who calls has just looked at the tables: one that lacks its copy here was dropped or renamed, or
+ * waits for a right, and looking again at once would find the same for ever. */
 int feed_choose(struct source *s, struct err *e)
 {
+    bool lacks;
     s->in.rel = NULL;
     for (size_t at = 0; at < s->rels.room; at++)
-        if (s->rels.entries[at].oid && decide_relation(s, &s->rels.entries[at], e))
+        if (s->rels.entries[at].oid && decide_relation(s, &s->rels.entries[at], &lacks, e))
             return -1;
     return 0;
 }

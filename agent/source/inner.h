@@ -60,6 +60,7 @@ struct incoming {
     bool sentinel;          /* holds one of ours */
     int64_t received_us;
     uint64_t last_commit_lsn; /* of the last one given to the bus, or found empty */
+    uint64_t dropped_lsn;     /* of the last one of which a table's coming copy is to hold changes */
     int64_t last_commit_us;
     const struct relation *rel; /* the last one looked up */
     struct rel_entry *entry;
@@ -112,6 +113,8 @@ void source_turn(struct source *s);
 void source_quiet(struct source *s);
 /* Wait until the bus may take more, with feedback going on. E_STOPPED. */
 int source_hold(struct source *s, struct err *e) MUST_CHECK;
+/* Wait for the bus, a reload or what else wakes the loop, a turn's part at most. E_STOPPED. */
+int source_wait(struct source *s, struct err *e) MUST_CHECK;
 /* Put an event, waiting for room. E_STOPPED and errors of the bus. */
 int source_put(struct source *s, const struct event *ev, struct err *e) MUST_CHECK;
 /* All commits so far durable, however long that takes, with feedback going on. */
@@ -167,6 +170,8 @@ int copy_run(struct source *s, const struct copy_order *order, struct err *e) MU
 int added_begin(struct source *s, struct tables_view *view, struct err *e) MUST_CHECK;
 /* Go on as far as goes without waiting; when the snapshot is there, the copy is made here. Between transactions only. */
 int added_turn(struct source *s, struct err *e) MUST_CHECK;
+/* The stream has to wait, so that no change comes before the snapshot that should hold it. */
+bool added_holds(struct source *s);
 void added_drop(struct source *s);
 
 /* ---- stream.c ---- */

@@ -89,14 +89,14 @@ void source_turn(struct source *s)
     stream_feedback(s, false);
 }
 
-static int wait_bus(struct source *s, struct err *e)
+int source_wait(struct source *s, struct err *e)
 {
     struct pollfd fds[2] = {{.fd = s->poll_fd, .events = POLLIN},
                             {.fd = s->env->stop_fd, .events = POLLIN}};
     if (poll(fds, 2, HOLD_MS) > 0 && fds[0].revents)
         source_quiet(s);
     source_turn(s);
-    return env_stop(s->env) == STOP_NONE ? 0 : err_set(e, E_STOPPED, "asked to stop while the bus was full");
+    return env_stop(s->env) == STOP_NONE ? 0 : err_set(e, E_STOPPED, "asked to stop while waiting");
 }
 
 static const char *why_held(const struct source *s, const struct bus_status *st)
@@ -130,7 +130,7 @@ int source_hold(struct source *s, struct err *e)
             source_say(s, SOURCE_BLOCKED, why_held(s, &st));
             told = true;
         }
-        rc = wait_bus(s, e);
+        rc = source_wait(s, e);
     }
     s->stream.heard_us = clock_mono_us(s->env->clock);
     if (told && !rc)
@@ -144,7 +144,7 @@ int source_put(struct source *s, const struct event *ev, struct err *e)
         if (e->code != E_BUS_FULL)
             return -1;
         err_clear(e);
-        if (bus_room(s->parts.bus) ? wait_bus(s, e) : source_hold(s, e))
+        if (bus_room(s->parts.bus) ? source_wait(s, e) : source_hold(s, e))
             return -1;
     }
     return 0;
@@ -158,7 +158,7 @@ int source_flush(struct source *s, struct err *e)
         if (e->code == E_DISK_FULL)
             source_say(s, SOURCE_BLOCKED, e->msg);
         err_clear(e);
-        if (wait_bus(s, e))
+        if (source_wait(s, e))
             return -1;
     }
     return 0;

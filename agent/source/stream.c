@@ -285,8 +285,19 @@ static int at_boundary(struct source *s, struct err *e)
     return move_position(s, e);
 }
 
+/* Nothing is taken until the snapshot of new tables is there; keepalives are answered. */
+static int turn_held(struct source *s, struct err *e)
+{
+    if (at_boundary(s, e))
+        return -1;
+    s->stream.heard_us = now_us(s);
+    return source_wait(s, e);
+}
+
 static int turn(struct source *s, struct err *e)
 {
+    if (added_holds(s))
+        return turn_held(s, e);
     if (bus_room(s->parts.bus) == 0 && source_hold(s, e))
         return -1;
     int taken = take_messages(s, TURN_MESSAGES, e);

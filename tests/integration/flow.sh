@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: flow.sh [--source V] [--target V] [CASE...]      (--list prints the cases)
 # check.sh runs: flow.sh --source debian --target 18
-# check.sh runs: flow.sh --source 18 --target debian copy_types stream copy_killed reload_adds_table drain tail
+# check.sh runs: flow.sh --source 18 --target debian copy_types stream copy_killed reload_adds_table added_table_late drain tail
 #
 # The way of the data when nothing is wrong, end to end: the first copy, the stream, a reload, the end of a run, and what
 # the commands show while it runs. Each case has a database of its own on both servers.
@@ -126,6 +126,49 @@ case_reload_adds_table() {
     q source "INSERT INTO two VALUES (6001, 'after'); UPDATE two SET v = 'c' WHERE id = 5"
     must "its rows come" until_true 30 same source target two
     must "rows arrive" arrived && must "equal" same source target one two && must "verify agrees" verified "$A"
+}
+
+flow added_table_late "what is committed behind a new table's snapshot, before the agent hears of that snapshot, is not lost"
+case_added_table_late() {
+    pair added_table_late
+    q source "CREATE TABLE one (id int PRIMARY KEY, v text); CREATE TABLE two (id int PRIMARY KEY)"
+    C_TABLES='public.one, public.tr_mark' agent_config "$A" source target
+    must "runs" up && must "rows arrive" arrived || return
+    (echo "BEGIN; INSERT INTO one VALUES (1, 'long');"; until [ -e "$W/$A/end" ]; do sleep 0.1; done; echo 'COMMIT;') | qf source &
+    local long=$!; CHILDREN+=("$long")
+    must "the long transaction is open" until_true 10 q_is source "SELECT count(*) FROM pg_locks WHERE relation = 'one'::regclass AND mode = 'RowExclusiveLock'" 1
+    sed -i 's/tables: .*/tables: [public.*]/' "$W/$A/tailrace.yaml"
+    kill -HUP "${AGENT_PID[$A]}"
+    must "the snapshot waits for it" until_true 20 log_has "$A" 'copy of 1 new tables: waiting for the transaction'
+    kill -STOP "${AGENT_PID[$A]}" # the snapshot comes, and more commits, while it sees nothing
+    touch "$W/$A/end"; wait "$long"
+    must "the snapshot is there" until_true 10 q_is source "SELECT count(*) FROM pg_replication_slots WHERE temporary AND confirmed_flush_lsn IS NOT NULL AND database = '$A'" 1
+    q source "INSERT INTO two SELECT generate_series(1, 5)"
+    sleep 0.3
+    kill -CONT "${AGENT_PID[$A]}"
+    must "the rows come" until_true 30 same source target two
+    must "rows arrive" arrived && must "equal" same source target one two && must "verify agrees" verified "$A"
+}
+
+flow table_dropped "a dropped table is looked for once, not with every transaction from then on; made again it is copied"
+case_table_dropped() {
+    pair table_dropped
+    q source "CREATE TABLE one (id int PRIMARY KEY); CREATE TABLE two (id int PRIMARY KEY); INSERT INTO two VALUES (1)"
+    must "runs" up && must "rows arrive" arrived || return
+    q source "INSERT INTO two VALUES (2); DROP TABLE two"
+    must "it is seen" until_true 20 log_has "$A" 'table public.two is no longer chosen'
+    must "the rest goes on" arrived
+    q source "ALTER SYSTEM SET log_statement = 'all'" && q source "SELECT pg_reload_conf()" >/dev/null
+    until_true 5 q_is source 'SHOW log_statement' all
+    local before after n
+    before=$(grep -c 'FROM pg_catalog.pg_publication ' "$W/source/server.log")
+    for n in $(seq 20); do q source "INSERT INTO one VALUES ($n)"; done
+    must "rows arrive" arrived
+    after=$(grep -c 'FROM pg_catalog.pg_publication ' "$W/source/server.log")
+    q source "ALTER SYSTEM RESET log_statement" && q source "SELECT pg_reload_conf()" >/dev/null
+    must "publications are not looked at with each ($((after - before)))" test $((after - before)) -le 4
+    q source "CREATE TABLE two (id int PRIMARY KEY); INSERT INTO two VALUES (3)"
+    must "the new one is copied" until_true 30 same source target two
 }
 
 flow drain "SIGTERM under load: drains, ends with 0, leaves the slot free; a second start goes on"
