@@ -21,7 +21,7 @@ struct store_txn;
 enum store_table {
     STORE_META,     /* names of single facts */
     STORE_BLOCKS,   /* bus: first offset (8 bytes, big-endian) -> block */
-    STORE_READERS,  /* bus: group -> offset */
+    STORE_READERS,  /* bus: group -> offset and the reader's note */
     STORE_SCHEMAS,  /* registry: id (4, big-endian) -> text */
     STORE_SUBJECTS, /* registry: subject \0 version (4) -> id */
     STORE_PARKED,   /* hub: route \0 number (8) -> parked row */

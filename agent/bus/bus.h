@@ -16,6 +16,8 @@
 #include "agent/base/store.h"
 #include "schemas/event.h"
 
+#define BUS_NOTE_MAX 64 /* bytes */
+
 struct bus;
 struct bus_reader;
 
@@ -50,7 +52,8 @@ struct bus_driver {
     int (*next)(struct bus_reader *r, int64_t wait_us, struct event *ev, struct err *e) MUST_CHECK;
     int (*seek)(struct bus_reader *r, uint64_t offset, struct err *e) MUST_CHECK;
     uint64_t (*taken)(struct bus_reader *r);
-    int (*take)(struct bus_reader *r, uint64_t offset, struct err *e) MUST_CHECK;
+    int (*take)(struct bus_reader *r, uint64_t offset, struct str note, struct err *e) MUST_CHECK;
+    struct str (*note)(struct bus_reader *r);
     void (*leave)(struct bus_reader *r);
     int (*forget)(struct bus *b, const char *group, struct err *e) MUST_CHECK;
     void (*close)(struct bus *b);
@@ -97,8 +100,13 @@ static inline int bus_next(struct bus_reader *r, int64_t wait_us, struct event *
 static inline int bus_seek(struct bus_reader *r, uint64_t offset, struct err *e) { return r->bus->driver->seek(r, offset, e); }
 /* The offset this group will start at after a restart. */
 static inline uint64_t bus_taken(struct bus_reader *r) { return r->bus->driver->taken(r); }
-/* Everything before offset is done for good. Durable with the next group commit at the latest. */
-static inline int bus_take(struct bus_reader *r, uint64_t offset, struct err *e) { return r->bus->driver->take(r, offset, e); }
+/* Everything before offset is done for good. Durable with the next group commit at the latest, and
+ * before anything of it goes from the bus. note, of at most BUS_NOTE_MAX bytes, is what the reader
+ * wants to know again after a restart; it is kept with the offset, and replaced by the next one. */
+static inline int bus_take_noted(struct bus_reader *r, uint64_t offset, struct str note, struct err *e) { return r->bus->driver->take(r, offset, note, e); }
+static inline int bus_take(struct bus_reader *r, uint64_t offset, struct err *e) { return bus_take_noted(r, offset, STR_NONE, e); }
+/* The note of the last take; empty when this group never gave one. Until the next take. */
+static inline struct str bus_note(struct bus_reader *r) { return r->bus->driver->note(r); }
 static inline void bus_leave(struct bus_reader *r) { r->bus->driver->leave(r); }
 /* Forget a group's offset, so that retention no longer waits for it. */
 static inline int bus_forget(struct bus *b, const char *group, struct err *e) { return b->driver->forget(b, group, e); }

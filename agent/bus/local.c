@@ -125,13 +125,14 @@ static int load_groups(struct local_bus *b, const char *const *groups, int count
     bool found = true;
     int rc = 0;
     for (int at = 0; at < count && rc == 0; at++) {
-        uint64_t taken = b->first;
+        struct local_group *group = local_group_find(b, str_of(groups[at]));
+        if (group)
+            continue;
         rc = store_get(b->store, STORE_READERS, str_of(groups[at]), &value, &found, e);
-        if (rc == 0 && found && !local_key_read(buf_str(&value), &taken))
-            rc = err_set(e, E_CORRUPT, "offset of group %s is malformed", groups[at]);
-        if (rc == 0 && !local_group_find(b, str_of(groups[at]))
-            && !local_group_add(b, str_of(groups[at]), taken))
+        if (rc == 0 && !(group = local_group_add(b, str_of(groups[at]), b->first)))
             rc = err_set(e, E_CONFIG, "more than %d groups read the bus", LOCAL_GROUPS_MAX);
+        if (rc == 0 && found && !local_place_read(buf_str(&value), group))
+            rc = err_set(e, E_CORRUPT, "offset of group %s is malformed", groups[at]);
     }
     struct buf from = BUF_INIT;
     while (rc == 0 && found) {
@@ -172,7 +173,7 @@ static int begin_epoch(struct local_bus *b, const char *const *groups, int count
 {
     struct store_txn *t;
     struct buf meta = BUF_INIT;
-    uint8_t offset[LOCAL_OFFSET_LEN];
+    char place[LOCAL_OFFSET_LEN + BUS_NOTE_MAX];
     if (b->epoch == UINT32_MAX)
         return err_set(e, E_STATE, "bus's epoch has reached its end");
     b->epoch++;
@@ -182,8 +183,11 @@ static int begin_epoch(struct local_bus *b, const char *const *groups, int count
     int rc = drop_open_blocks(b, t, e);
     if (rc == 0)
         rc = load_groups(b, groups, count, t, e);
-    for (int at = 0; at < b->group_count && rc == 0; at++)
-        rc = store_put(t, STORE_READERS, str_of(b->groups[at].name), local_key(offset, b->groups[at].taken), e);
+    for (int at = 0; at < b->group_count && rc == 0; at++) {
+        const struct local_group *group = &b->groups[at];
+        rc = store_put(t, STORE_READERS, str_of(group->name),
+                       local_place(place, group->taken, (struct str){group->note, group->note_len}), e);
+    }
     if (rc == 0)
         rc = store_put(t, STORE_META, LOCAL_META_KEY, buf_str(&meta), e);
     buf_free(&meta);
@@ -295,6 +299,7 @@ static const struct bus_driver local_driver = {
     .seek = local_seek,
     .taken = local_taken,
     .take = local_take,
+    .note = local_note,
     .leave = local_leave,
     .forget = local_forget,
     .close = local_close,

@@ -71,6 +71,8 @@ struct local_tip {
 struct local_group {
     char *name;
     uint64_t taken;
+    char note[BUS_NOTE_MAX]; /* of the reader, kept with taken */
+    size_t note_len;
     bool reading;
     bool forgotten; /* to be deleted with the next group commit */
 };
@@ -155,6 +157,9 @@ bool local_meta_read(struct str value, uint32_t *epoch, uint64_t *first, uint64_
                      struct local_tip *tip);
 struct str local_key(uint8_t out[LOCAL_OFFSET_LEN], uint64_t offset);
 bool local_key_read(struct str key, uint64_t *offset);
+/* The value of a group's record: its offset, then its note. */
+struct str local_place(char out[LOCAL_OFFSET_LEN + BUS_NOTE_MAX], uint64_t offset, struct str note);
+bool local_place_read(struct str value, struct local_group *group);
 #define LOCAL_META_KEY STR("bus")
 
 /* local_read.c */
@@ -162,7 +167,8 @@ struct bus_reader *local_reader(struct bus *base, const char *group, bool ahead,
 int local_next(struct bus_reader *base, int64_t wait_us, struct event *ev, struct err *e) MUST_CHECK;
 int local_seek(struct bus_reader *base, uint64_t offset, struct err *e) MUST_CHECK;
 uint64_t local_taken(struct bus_reader *base);
-int local_take(struct bus_reader *base, uint64_t offset, struct err *e) MUST_CHECK;
+int local_take(struct bus_reader *base, uint64_t offset, struct str note, struct err *e) MUST_CHECK;
+struct str local_note(struct bus_reader *base);
 void local_leave(struct bus_reader *base);
 int local_forget(struct bus *base, const char *group, struct err *e) MUST_CHECK;
 struct local_group *local_group_find(struct local_bus *b, struct str name);

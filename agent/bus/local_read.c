@@ -63,6 +63,7 @@ static struct local_group *join(struct local_bus *b, const char *name, struct er
     }
     if (group->forgotten) {
         group->forgotten = false;
+        group->note_len = 0;
         group->taken = b->first;
     }
     if (group->reading) {
@@ -283,20 +284,32 @@ uint64_t local_taken(struct bus_reader *base)
     return taken;
 }
 
-int local_take(struct bus_reader *base, uint64_t offset, struct err *e)
+int local_take(struct bus_reader *base, uint64_t offset, struct str note, struct err *e)
 {
     struct local_reader *r = reader_of(base);
     struct local_bus *b = r->b;
     if (offset > r->next)
         return err_set(e, E_INTERNAL, "group %s takes up to offset %" PRIu64 " but has read up to %" PRIu64,
                        r->group->name, offset, r->next);
+    if (note.len > BUS_NOTE_MAX)
+        return err_set(e, E_INTERNAL, "group %s notes %zu bytes", r->group->name, note.len);
     pthread_mutex_lock(&b->lock);
     if (offset > r->group->taken) {
         r->group->taken = offset;
+        r->group->note_len = note.len;
+        if (note.len)
+            memcpy(r->group->note, note.p, note.len);
         mark_takes(b);
     }
     pthread_mutex_unlock(&b->lock);
     return 0;
+}
+
+/* Changed by this reader's thread alone. */
+struct str local_note(struct bus_reader *base)
+{
+    const struct local_group *group = reader_of(base)->group;
+    return (struct str){group->note, group->note_len};
 }
 
 int local_forget(struct bus *base, const char *name, struct err *e)

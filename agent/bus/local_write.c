@@ -35,6 +35,8 @@ struct range {
 struct take {
     const char *name;
     uint64_t offset;
+    char note[BUS_NOTE_MAX];
+    size_t note_len;
     bool forget;
 };
 
@@ -66,6 +68,25 @@ bool local_key_read(struct str key, uint64_t *offset)
     struct cursor c = cursor_of(key);
     *offset = cursor_u64(&c);
     return !c.failed && c.left == 0;
+}
+
+struct str local_place(char out[LOCAL_OFFSET_LEN + BUS_NOTE_MAX], uint64_t offset, struct str note)
+{
+    put_be((uint8_t *) out, offset, LOCAL_OFFSET_LEN);
+    if (note.len)
+        memcpy(out + LOCAL_OFFSET_LEN, note.p, note.len);
+    return (struct str){out, LOCAL_OFFSET_LEN + note.len};
+}
+
+bool local_place_read(struct str value, struct local_group *group)
+{
+    struct cursor c = cursor_of(value);
+    group->taken = cursor_u64(&c);
+    if (c.failed || c.left > sizeof group->note)
+        return false;
+    group->note_len = c.left;
+    memcpy(group->note, c.p, c.left);
+    return true;
 }
 
 static void add_be(struct buf *out, uint64_t value, size_t len)
@@ -195,7 +216,10 @@ static void gather_takes(struct local_bus *b, struct job *j)
             continue;
         /* A reader ahead of the disk starts again where the disk ends. */
         uint64_t offset = group->taken < j->committed ? group->taken : j->committed;
-        j->takes[j->take_count++] = (struct take){group->name, offset, group->forgotten};
+        struct take *take = &j->takes[j->take_count++];
+        *take = (struct take){.name = group->name, .offset = offset, .note_len = group->note_len,
+                              .forget = group->forgotten};
+        memcpy(take->note, group->note, group->note_len);
         any = any || !group->forgotten;
         if (!group->forgotten && offset < j->low)
             j->low = offset;
@@ -312,11 +336,12 @@ static int trim(struct local_bus *b, struct store_txn *t, struct job *j, struct 
 
 static int write_takes(struct store_txn *t, struct job *j, struct err *e)
 {
-    uint8_t offset[LOCAL_OFFSET_LEN];
+    char place[LOCAL_OFFSET_LEN + BUS_NOTE_MAX];
     for (int at = 0; at < j->take_count; at++) {
         struct take *take = &j->takes[at];
+        struct str note = {take->note, take->note_len};
         int rc = take->forget ? store_delete(t, STORE_READERS, str_of(take->name), e)
-                              : store_put(t, STORE_READERS, str_of(take->name), local_key(offset, take->offset), e);
+                              : store_put(t, STORE_READERS, str_of(take->name), local_place(place, take->offset, note), e);
         if (rc != 0)
             return -1;
     }

@@ -164,6 +164,19 @@ static int check_system(struct pump *p, const struct mark *mark, struct err *e)
                    p->target->name, (unsigned long long) known, (unsigned long long) mark->pos.system_id);
 }
 
+/* A sink may run ahead of the disk. When a power cut then takes the bus's tail and the source comes
+ * back as a standby that never had it, commits of the new timeline stand where the target has
+ * others: by the LSN alone they would be skipped. */
+static int check_timeline(const struct pump *p, const struct mark *mark, struct err *e)
+{
+    const struct position *to = &p->group.to.stream;
+    if (mark->kind != MARK_STREAM || !to->timeline || mark->pos.timeline <= to->timeline || mark->pos.lsn > to->lsn)
+        return 0;
+    return err_set(e, E_TIMELINE, "target %s stands at %s of timeline %u, but timeline %u of the source has a "
+                   "commit at %s: the target has changes that the source lost", p->target->name,
+                   LSN_STR(to->lsn), to->timeline, mark->pos.timeline, LSN_STR(mark->pos.lsn));
+}
+
 /* This transaction cannot join the group: a hold, a copy chunk, careful mode, or enough already. */
 static bool ends_group(struct pump *p, const struct mark *mark)
 {
@@ -182,7 +195,7 @@ static bool ends_group(struct pump *p, const struct mark *mark)
 static int begin_txn(struct pump *p, const struct event *ev, enum step *step, struct err *e)
 {
     struct group *g = &p->group;
-    if (check_system(p, &ev->mark, e))
+    if (check_system(p, &ev->mark, e) || check_timeline(p, &ev->mark, e))
         return -1;
     if (ends_group(p, &ev->mark)) {
         *step = STEP_END;

@@ -80,8 +80,10 @@ struct pump {
     struct group group;
     struct buf topic;            /* of the copy in the group */
     struct sink_position pos;    /* reached, on the target or by skipping */
-    struct position committed;   /* last stream position written on the target */
-    struct position taken_pos;   /* the same, when offsets were last given back to the bus */
+    struct sink_position committed; /* last position written on the target */
+    struct sink_position given;  /* the same, when offsets were last given back to the bus */
+    bool late;                   /* what it lacks is gone: the bus need not keep the rest for it */
+    bool given_known;            /* offsets were given back, now or in an earlier run */
     bool connected, holding;
     uint64_t careful_until;      /* offsets below are applied carefully */
     uint64_t failed_at;          /* where careful failed last, and how often */

@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/base/cursor.h"
 #include "agent/hub/pump_local.h"
+
+#define NOTE_VERSION 1
+#define NOTE_LEN 37
 
 /* ---- state ---- */
 
@@ -58,16 +62,72 @@ static void disconnect(struct pump *p)
     metric_set(p->parts.env->metrics, M_TARGET_CONNECTED, p->target_up, 0);
 }
 
+/* ---- what the target had when offsets were given back ---- */
+
+/* The bus keeps it with the offset: what was given back is gone from the bus, so a target that has
+ * less than this has lost it for good, also when that happened while we did not run. */
+static struct str note_write(uint8_t out[NOTE_LEN], const struct sink_position *pos)
+{
+    put_be(out, NOTE_VERSION, 1);
+    put_be(out + 1, pos->stream.system_id, 8);
+    put_be(out + 9, pos->stream.timeline, 4);
+    put_be(out + 13, pos->stream.lsn, 8);
+    put_be(out + 21, pos->copy.lsn, 8);
+    put_be(out + 29, pos->copy.seq, 8);
+    return (struct str){(const char *) out, NOTE_LEN};
+}
+
+static int note_read(struct pump *p, struct err *e)
+{
+    struct str note = bus_note(p->reader);
+    struct cursor c = cursor_of(note);
+    p->given = (struct sink_position){0};
+    p->given_known = note.len > 0;
+    if (!note.len)
+        return 0;
+    bool known = cursor_u8(&c) == NOTE_VERSION;
+    p->given.stream.system_id = cursor_u64(&c);
+    p->given.stream.timeline = cursor_u32(&c);
+    p->given.stream.lsn = cursor_u64(&c);
+    p->given.copy.lsn = cursor_u64(&c);
+    p->given.copy.seq = cursor_u64(&c);
+    if (known && !c.failed && c.left == 0)
+        return 0;
+    return err_set(e, E_STATE, "what route %s gave back to the bus is told in another version", p->parts.route->name);
+}
+
+/* A route that came later finds a bus whose beginning, the copies above all, may be gone. */
+static int check_beginning(struct pump *p, struct err *e)
+{
+    if (p->given_known || bus_taken(p->reader) == 0)
+        return 0;
+    if (!p->parts.config->source.copy) {
+        log_warn(p->parts.env->log, p->part, "route is newer than the state: target %s gets changes from "
+                 "here on", p->target->name);
+        return 0;
+    }
+    p->late = true;
+    (void) err_set(e, E_READER_LOST, "route %s is newer than the state: the bus no longer holds the copy that "
+                   "target %s needs", p->parts.route->name, p->target->name);
+    return err_hint(e, "give this route an agent of its own (another name and state), or tailrace remove "
+                       "and copy all targets again");
+}
+
 /* ---- connect ---- */
 
 static int check_position(struct pump *p, const struct sink_position *pos, struct err *e)
 {
-    if (pos->stream.lsn >= p->taken_pos.lsn)
+    const struct sink_position *given = &p->given;
+    if (pos->stream.lsn < given->stream.lsn)
+        (void) err_set(e, E_STATE, "target %s went back from %s to %s, before what was given back to the bus",
+                       p->target->name, LSN_STR(given->stream.lsn), LSN_STR(pos->stream.lsn));
+    else if (position_cmp(&pos->copy, &given->copy) < 0)
+        (void) err_set(e, E_STATE, "target %s lost chunks of its copy that were given back to the bus",
+                       p->target->name);
+    else
         return 0;
-    (void) err_set(e, E_STATE, "target %s went back from %s to %s, before what was given back to the bus",
-                   p->target->name, LSN_STR(p->taken_pos.lsn), LSN_STR(pos->stream.lsn));
-    return err_hint(e, "the target was restored or failed over without its last transactions: compare "
-                       "with tailrace verify, then copy again");
+    return err_hint(e, "the target was made anew, restored, or failed over without its last transactions: "
+                       "compare with tailrace verify, then copy again");
 }
 
 static int connect_sink(struct pump *p, struct err *e)
@@ -83,7 +143,7 @@ static int connect_sink(struct pump *p, struct err *e)
         return -1;
     }
     p->pos = pos;
-    p->committed = pos.stream;
+    p->committed = pos;
     p->connected = true;
     p->group.next = bus_taken(p->reader);
     set_state(p, PUMP_RUNNING, NULL);
@@ -120,6 +180,7 @@ static void observe(struct pump *p)
 static int give_back(struct pump *p, struct err *e)
 {
     bool all;
+    uint8_t note[NOTE_LEN];
     if (bus_taken(p->reader) >= p->group.next)
         return 0;
     int64_t now_us = clock_mono_us(p->parts.env->clock);
@@ -130,8 +191,8 @@ static int give_back(struct pump *p, struct err *e)
     p->flush_look_us = all ? 0 : now_us;
     if (!all)
         return 0;
-    p->taken_pos = p->committed;
-    return bus_take(p->reader, p->group.next, e);
+    p->given = p->committed;
+    return bus_take_noted(p->reader, p->group.next, note_write(note, &p->given), e);
 }
 
 /* Transactions of which this route takes nothing need no commit on the target: reading them again
@@ -144,7 +205,7 @@ static int finish_group(struct pump *p, struct err *e)
     if (g->applied || g->sentinel) {
         if (p->driver->commit(p->sink, &g->to, pump_is_careful(p), e))
             return -1;
-        p->committed = g->to.stream;
+        p->committed = g->to;
     }
     p->pos = g->to;
     p->backoff_ms = 0;
@@ -268,7 +329,7 @@ static int open_parts(struct pump *p, struct err *e)
         return -1;
     bool ahead = p->driver->features & SINK_KEEPS_POSITION;
     p->reader = bus_read(p->parts.bus, p->parts.route->name, ahead, e);
-    if (!p->reader)
+    if (!p->reader || note_read(p, e) || check_beginning(p, e))
         return -1;
     p->envelope = envelope_reader_open(p->parts.registry);
     pump_count_parked(p);
@@ -299,6 +360,9 @@ int pump_run(struct pump *p, struct err *e)
         }
     }
     close_parts(p);
+    struct err kept = ERR_INIT;
+    if (p->late && bus_forget(p->parts.bus, p->parts.route->name, &kept))
+        log_err(p->parts.env->log, p->part, &kept);
     set_state(p, done ? PUMP_FAILED : PUMP_STOPPED, done ? e : NULL);
     if (done)
         log_err(p->parts.env->log, p->part, e);

@@ -109,7 +109,8 @@ START_TEST(places_of_groups_last)
     struct bus_reader *r = bench_reader(&b, "durable", false);
     ck_assert(bus_read(b.bus, "durable", false, &e) == NULL);
     ck_assert_uint_eq(bench_read(&b, r, 0, 0), 20);
-    ck_assert(bus_take(r, 8, &e) == 0 && bus_taken(r) == 8);
+    ck_assert(bus_note(r).len == 0);
+    ck_assert(bus_take_noted(r, 8, STR("stands at 7"), &e) == 0 && bus_taken(r) == 8);
     ck_assert(bus_seek(r, 7, &e) == -1 && e.code == E_READER_LOST);
     ck_assert(bus_seek(r, 12, &e) == 0 && bus_next(r, 0, &ev, &e) == 1);
     bench_check(&b, &ev, 12);
@@ -121,6 +122,7 @@ START_TEST(places_of_groups_last)
     bench_open(&b);
     r = bench_reader(&b, "durable", true);
     ck_assert_uint_eq(bus_taken(r), 8);
+    ck_assert(str_is(bus_note(r), "stands at 7"));
     ck_assert_uint_eq(bench_read(&b, r, 8, 0), 20);
     ck_assert(bus_forget(b.bus, "durable", &e) == -1);
     bus_leave(r);
@@ -131,6 +133,7 @@ START_TEST(places_of_groups_last)
     bench_close(&b);
     bench_open(&b);
     r = bench_reader(&b, "durable", false);
+    ck_assert(bus_note(r).len == 0);
     ck_assert_uint_eq(bus_taken(r), bench_status(&b).first_offset);
     bus_leave(r);
     bench_end(&b);

@@ -83,13 +83,31 @@ static int bus_seek_to(struct bus_reader *r, uint64_t offset, struct err *e)
 
 static uint64_t bus_taken_offset(struct bus_reader *r) { return of_bus(r->bus)->taken; }
 
-static int bus_take_to(struct bus_reader *r, uint64_t offset, struct err *e)
+static int bus_take_to(struct bus_reader *r, uint64_t offset, struct str note, struct err *e)
 {
     struct fake *f = of_bus(r->bus);
     (void) e;
     ck_assert(!f->lazy || f->flushed); /* never what the target may still lose */
     ck_assert_uint_le(offset, f->next);
     f->taken = offset;
+    ck_assert_uint_le(note.len, sizeof f->note);
+    f->note_len = note.len;
+    if (note.len)
+        memcpy(f->note, note.p, note.len);
+    return 0;
+}
+
+static struct str bus_note_of(struct bus_reader *r)
+{
+    struct fake *f = of_bus(r->bus);
+    return (struct str){f->note, f->note_len};
+}
+
+static int bus_forget_group(struct bus *b, const char *group, struct err *e)
+{
+    (void) e;
+    ck_assert_str_eq(group, "r");
+    of_bus(b)->forgotten = true;
     return 0;
 }
 
@@ -102,7 +120,8 @@ static void bus_fill_status(struct bus *b, struct bus_status *out)
 
 static const struct bus_driver bus_driver = {
     .reader = bus_reader, .next = bus_next_event, .seek = bus_seek_to, .taken = bus_taken_offset,
-    .take = bus_take_to, .leave = bus_leave_reader, .status = bus_fill_status,
+    .take = bus_take_to, .note = bus_note_of, .forget = bus_forget_group,
+    .leave = bus_leave_reader, .status = bus_fill_status,
 };
 
 /* ---- sink ---- */

@@ -31,6 +31,9 @@ struct fake {
     struct bus bus;
     struct bus_reader reader;
     struct event events[FAKE_EVENTS_MAX];
+    char note[BUS_NOTE_MAX];
+    size_t note_len;
+    bool forgotten;
     uint64_t count, next, taken;
     int seeks;
     bool stop_at_end; /* the end of the events is a wish to drain */

@@ -354,6 +354,74 @@ START_TEST(a_target_that_went_back_is_refused)
 }
 END_TEST
 
+/* The pump again after its process ended. */
+static void again(enum err_code want)
+{
+    pump_close(pump);
+    pump = fake_pump(f);
+    e = ERR_INIT;
+    ck_assert_int_eq(fake_run(f, pump, &e), want ? -1 : 0);
+    ck_assert_msg(e.code == want, "%s: %s", err_name(e.code), e.msg);
+}
+
+START_TEST(a_target_that_went_back_while_we_did_not_run_is_refused)
+{
+    struct mark copy = {.kind = MARK_COPY, .pos = {7, 1, 5, 2}, .topic = STR("p.s.a")};
+    fake_marked(f, copy, "r a 1 x");
+    fake_txn(f, 10, "c a 2 x");
+    run();
+    fake_txn(f, 20, "c a 3 x");
+    again(E_NONE);
+    struct sink_position kept = f->kept;
+    f->kept = (struct sink_position){0}; /* made anew */
+    fake_txn(f, 30, "c a 4 x");
+    again(E_STATE);
+    f->kept = kept;
+    f->kept.stream.lsn = 10; /* an older one */
+    again(E_STATE);
+    f->kept = kept;
+    f->kept.copy.seq = 1;
+    again(E_STATE);
+    f->kept = kept;
+    buf_reset(&f->log);
+    again(E_NONE);
+    logged("c a 4=x;|");
+}
+END_TEST
+
+START_TEST(a_route_that_came_later_is_refused_when_the_beginning_is_gone)
+{
+    fake_txn(f, 10, "c a 1 x");
+    fake_txn(f, 20, "c a 2 x");
+    f->taken = 3; /* where the bus begins by now */
+    f->config.source.copy = true;
+    again(E_READER_LOST);
+    ck_assert(f->forgotten); /* the bus does not fill up for it */
+    f->kept = (struct sink_position){.known = true, .stream = {7, 1, 5, 0}}; /* it was there long ago */
+    again(E_READER_LOST);
+    f->config.source.copy = false; /* who fills targets himself does so for this one too */
+    again(E_NONE);
+    logged("c a 2=x;|");
+}
+END_TEST
+
+START_TEST(commits_of_a_new_timeline_are_not_taken_for_those_that_the_source_lost)
+{
+    struct mark mark = {.kind = MARK_STREAM, .pos = {7, 2, 15, 0}, .commit_us = 1};
+    fake_txn(f, 10, "c a 1 x");
+    fake_txn(f, 20, "c a 2 x");
+    run();
+    fake_marked(f, mark, "c a 3 x");
+    again(E_TIMELINE);
+    f->count -= 3;
+    mark.pos.lsn = 21;
+    fake_marked(f, mark, "c a 3 x");
+    buf_reset(&f->log);
+    again(E_NONE);
+    logged("c a 3=x;|");
+}
+END_TEST
+
 /* ---- the park alone ---- */
 
 static int count_row(void *self, const struct parked *row, struct err *why)
@@ -435,6 +503,9 @@ int main(void)
     tcase_add_test(all, replays_a_queue_in_order);
     tcase_add_test(all, gives_back_only_what_the_target_has_flushed);
     tcase_add_test(all, a_target_that_went_back_is_refused);
+    tcase_add_test(all, a_target_that_went_back_while_we_did_not_run_is_refused);
+    tcase_add_test(all, a_route_that_came_later_is_refused_when_the_beginning_is_gone);
+    tcase_add_test(all, commits_of_a_new_timeline_are_not_taken_for_those_that_the_source_lost);
     tcase_add_test(all, parked_rows_survive_a_restart);
     tcase_add_test(all, route_patterns);
     suite_add_tcase(suite, all);
