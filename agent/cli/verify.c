@@ -172,6 +172,8 @@ static int enter_target(struct verify *v, const struct config_target *target, st
     v->target = pg_connect(v->env, target->url, PG_SQL, "verify", e);
     return !v->target
             || pg_run(v->env, v->target, "begin", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", e)
+            /* as the source's, so that names in values (regclass and its kin) say their schema on both */
+            || pg_run(v->env, v->target, "name schemas", "SET search_path = ''", e)
             || pg_run(v->env, v->target, "take a snapshot", "SELECT 1", e)
         ? -1
         : 0;

@@ -28,10 +28,11 @@ struct verify_table {
     int shown;
 };
 
-/* The grouping query of one side: (bucket, rows, sum). Generated columns are left out. */
-void verify_add_digest_sql(const struct relation *rel, struct str space, struct buf *out);
+/* The grouping query of one side: (bucket, rows, sum). Generated columns are left out. from is the
+ * table as SQL, with ONLY where tables that inherit from it are tables of their own. */
+void verify_add_digest_sql(const struct relation *rel, struct str from, struct buf *out);
 /* The rows of the buckets listed ("1,5,9"): (key text, row hash), ordered by both. */
-void verify_add_rows_sql(const struct relation *rel, struct str space, struct str buckets, struct buf *out);
+void verify_add_rows_sql(const struct relation *rel, struct str from, struct str buckets, struct buf *out);
 
 /* Compare; fills t. Both connections are in a REPEATABLE READ transaction. */
 int verify_compare(const struct env *env, PGconn *source, PGconn *target, struct verify_table *t,

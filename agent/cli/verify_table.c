@@ -38,18 +38,18 @@ static void add_row_hash(const struct relation *rel, struct buf *out)
     buf_add_text(out, " COLLATE \"C\",1)");
 }
 
-void verify_add_digest_sql(const struct relation *rel, struct str space, struct buf *out)
+void verify_add_digest_sql(const struct relation *rel, struct str from, struct buf *out)
 {
     buf_add_text(out, "SELECT b, count(*), sum(h::numeric) FROM (SELECT ");
     add_bucket(rel, out);
     buf_add_text(out, " AS b, ");
     add_row_hash(rel, out);
     buf_add_text(out, " AS h FROM ");
-    pg_add_table(out, space, rel->name);
+    buf_add_str(out, from);
     buf_add_text(out, ") d GROUP BY b ORDER BY b");
 }
 
-void verify_add_rows_sql(const struct relation *rel, struct str space, struct str buckets,
+void verify_add_rows_sql(const struct relation *rel, struct str from, struct str buckets,
                          struct buf *out)
 {
     buf_add_text(out, "SELECT ");
@@ -57,7 +57,7 @@ void verify_add_rows_sql(const struct relation *rel, struct str space, struct st
     buf_add_text(out, " COLLATE \"C\" AS k, ");
     add_row_hash(rel, out);
     buf_add_text(out, " AS h FROM ");
-    pg_add_table(out, space, rel->name);
+    buf_add_str(out, from);
     buf_add_text(out, " WHERE ");
     add_bucket(rel, out);
     buf_add_text(out, " IN (");
@@ -71,11 +71,29 @@ struct digest {
     PGresult *res;
 };
 
-static int read_digest(const struct env *env, PGconn *c, const struct relation *rel, struct str space,
+/* "space"."name", with ONLY unless it is partitioned: rows of tables that inherit are theirs. */
+static int add_from(const struct env *env, PGconn *c, const struct relation *rel, struct str space,
+                    struct buf *out, struct err *e)
+{
+    struct buf name = BUF_INIT;
+    pg_add_table(&name, space, rel->name);
+    const char *const values[] = {name.p};
+    PGresult *res = pg_exec_params(env, c, "look at a table", "SELECT relkind = 'r' FROM pg_catalog.pg_class"
+                                   " WHERE oid = $1::pg_catalog.regclass", 1, values, 0, e);
+    if (res) {
+        buf_add_text(out, PQntuples(res) > 0 && pg_bool(res, 0, 0) ? "ONLY " : "");
+        buf_add_str(out, buf_str(&name));
+    }
+    PQclear(res);
+    buf_free(&name);
+    return res ? 0 : -1;
+}
+
+static int read_digest(const struct env *env, PGconn *c, const struct relation *rel, struct str from,
                        struct digest *d, struct err *e)
 {
     struct buf sql = BUF_INIT;
-    verify_add_digest_sql(rel, space, &sql);
+    verify_add_digest_sql(rel, from, &sql);
     d->res = pg_exec(env, c, "digest a table", sql.p, 0, e);
     buf_free(&sql);
     if (!d->res)
@@ -123,14 +141,13 @@ static void merge(struct verify_table *t, const PGresult *a, const PGresult *b)
 }
 
 static int look_at_rows(const struct env *env, PGconn *conns[2], struct verify_table *t,
-                        struct str buckets, struct err *e)
+                        const struct buf from[2], struct str buckets, struct err *e)
 {
     struct buf sql[2] = {BUF_INIT, BUF_INIT};
     PGresult *res[2] = {NULL, NULL};
-    const struct str spaces[2] = {t->rel->space, t->target_space};
     int result = 0;
     for (int side = 0; side < 2 && result == 0; side++) {
-        verify_add_rows_sql(t->rel, spaces[side], buckets, &sql[side]);
+        verify_add_rows_sql(t->rel, buf_str(&from[side]), buckets, &sql[side]);
         res[side] = pg_exec(env, conns[side], "read differing rows", sql[side].p, 0, e);
         result = res[side] ? 0 : -1;
     }
@@ -147,12 +164,16 @@ int verify_compare(const struct env *env, PGconn *source, PGconn *target, struct
                    struct err *e)
 {
     struct digest *d = mem_zalloc(2, sizeof *d);
-    struct buf buckets = BUF_INIT;
+    struct buf buckets = BUF_INIT, from[2] = {BUF_INIT, BUF_INIT};
     PGconn *conns[2] = {source, target};
     int64_t looked_at = 0;
-    int result = read_digest(env, source, t->rel, t->rel->space, &d[0], e);
-    if (result == 0)
-        result = read_digest(env, target, t->rel, t->target_space, &d[1], e);
+    const struct str spaces[2] = {t->rel->space, t->target_space};
+    int result = 0;
+    for (int side = 0; side < 2 && result == 0; side++) {
+        result = add_from(env, conns[side], t->rel, spaces[side], &from[side], e);
+        if (result == 0)
+            result = read_digest(env, conns[side], t->rel, buf_str(&from[side]), &d[side], e);
+    }
     for (int b = 0; b < VERIFY_BUCKETS && result == 0; b++) {
         t->source_rows += d[0].rows[b];
         t->target_rows += d[1].rows[b];
@@ -164,11 +185,13 @@ int verify_compare(const struct env *env, PGconn *source, PGconn *target, struct
         }
     }
     if (result == 0 && t->differing_buckets)
-        result = look_at_rows(env, conns, t, buf_str(&buckets), e);
+        result = look_at_rows(env, conns, t, from, buf_str(&buckets), e);
     PQclear(d[0].res);
     PQclear(d[1].res);
     free(d);
     buf_free(&buckets);
+    buf_free(&from[0]);
+    buf_free(&from[1]);
     if (result)
         (void) err_prefix(e, "table %.*s.%.*s", STR_ARG(t->rel->space), STR_ARG(t->rel->name));
     return result;

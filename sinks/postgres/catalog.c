@@ -14,7 +14,7 @@
 static const char sql_columns[] =
     "SELECT c.relkind, a.attname, a.attgenerated <> '', a.attidentity = 'a',"
     " pg_catalog.format_type(a.atttypid, -1), pg_catalog.format_type(b.typarray, -1),"
-    " b.typcategory = 'A' OR b.typarray = 0 OR b.typdelim <> ',',"
+    " b.typcategory IN ('A', 'C') OR b.typarray = 0 OR b.typdelim <> ',',"
     " k.typtype IN ('e', 'r', 'm') OR k.oid = 1043 OR EXISTS (SELECT FROM pg_catalog.pg_opclass o"
     "  JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod WHERE o.opcdefault AND o.opcintype = k.oid"
     "  AND k.typcategory <> 'A' AND m.amname IN ('btree', 'hash'))"

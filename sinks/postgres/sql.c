@@ -6,7 +6,8 @@
  * the length is then enforced by the assignment, which refuses what an explicit cast would cut.
  * Many rows travel as one array a column and are joined by position with unnest(). Arrays are of
  * the column's own type, so that each element goes through the same input function as a single
- * value; types that unnest() would flatten (arrays) or that have no array go as text[].
+ * value; types that unnest() would flatten (arrays), spread over several columns (composites), or
+ * that have no array go as text[].
  * An update counts its rows on the server and fails there when one is missing (a logarithm of zero,
  * the error that nothing else in such a statement gives).
  * An update by key leaves the key columns alone unless the key changes, so that triggers "of" them

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: flow.sh [--source V] [--target V] [CASE...]      (--list prints the cases)
 # check.sh runs: flow.sh --source debian --target 18
-# check.sh runs: flow.sh --source 18 --target debian copy_types stream copy_killed reload_adds_table added_table_late drain tail
+# check.sh runs: flow.sh --source 18 --target debian copy_types stream odd_tables copy_killed reload_adds_table added_table_late drain tail
 #
 # The way of the data when nothing is wrong, end to end: the first copy, the stream, a reload, the end of a run, and what
 # the commands show while it runs. Each case has a database of its own on both servers.
@@ -169,6 +169,23 @@ case_table_dropped() {
     must "publications are not looked at with each ($((after - before)))" test $((after - before)) -le 4
     q source "CREATE TABLE two (id int PRIMARY KEY); INSERT INTO two VALUES (3)"
     must "the new one is copied" until_true 30 same source target two
+}
+
+flow odd_tables "composites, names of tables as values, tables that inherit: applied in batches, and verify sees no difference"
+case_odd_tables() {
+    pair odd_tables
+    local make="CREATE TYPE spot AS (x int, y text); CREATE DOMAIN spots AS spot[]"
+    q source "$make"; q target "$make"
+    qf source >/dev/null <<'SQL'
+CREATE TABLE odd (id int PRIMARY KEY, s spot, t text, l spots, r regclass);
+INSERT INTO odd SELECT n, (n, 'a,"b')::spot, 't', ARRAY[(n, NULL)::spot, NULL], 'odd' FROM generate_series(1, 50) n;
+CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE child (w int, PRIMARY KEY (id)) INHERITS (parent);
+INSERT INTO parent VALUES (1, 'p'); INSERT INTO child VALUES (2, 'c', 3);
+SQL
+    must "runs" up && must "rows arrive" arrived && must "equal" same source target odd || return
+    q source "INSERT INTO odd SELECT n, (n, 'z')::spot, NULL, NULL, 'parent' FROM generate_series(51, 90) n; UPDATE odd SET s = (0, t)::spot WHERE id < 60; UPDATE parent SET v = 'all'"
+    must "rows arrive" arrived && must "equal" same source target odd child && must "verify agrees" verified "$A"
+    must "nothing is parked" status_is "$A" '.routes[0].parked' 0
 }
 
 flow drain "SIGTERM under load: drains, ends with 0, leaves the slot free; a second start goes on"

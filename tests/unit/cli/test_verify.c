@@ -18,7 +18,7 @@ static const struct relation keyless = {
 START_TEST(digest_quotes_names_and_leaves_generated_columns_out)
 {
     struct buf sql = BUF_INIT;
-    verify_add_digest_sql(&keyed, STR("copy"), &sql);
+    verify_add_digest_sql(&keyed, STR("\"copy\".\"Orders\""), &sql);
     ck_assert_str_eq(sql.p,
                      "SELECT b, count(*), sum(h::numeric) FROM (SELECT "
                      "(hashtextextended(ROW(\"id\")::text COLLATE \"C\",0) & 1023) AS b, "
@@ -31,11 +31,11 @@ END_TEST
 START_TEST(rows_without_a_key_stand_for_themselves)
 {
     struct buf sql = BUF_INIT;
-    verify_add_rows_sql(&keyless, STR("public"), STR("3,7"), &sql);
+    verify_add_rows_sql(&keyless, STR("ONLY \"public\".\"log\""), STR("3,7"), &sql);
     ck_assert_str_eq(sql.p,
                      "SELECT ROW(\"say \"\"hi\"\"\")::text COLLATE \"C\" AS k, "
                      "hashtextextended(ROW(\"say \"\"hi\"\"\")::text COLLATE \"C\",1) AS h "
-                     "FROM \"public\".\"log\" WHERE "
+                     "FROM ONLY \"public\".\"log\" WHERE "
                      "(hashtextextended(ROW(\"say \"\"hi\"\"\")::text COLLATE \"C\",0) & 1023) "
                      "IN (3,7) ORDER BY 1, 2");
     buf_free(&sql);
