@@ -41,11 +41,13 @@ static const char tables_sql[] =
     " pg_catalog.pg_has_role(t.relowner, 'USAGE')"
     " FROM t ORDER BY t.nspname COLLATE \"C\", t.relname COLLATE \"C\"";
 
-/* Key columns of a table: of the primary key, else of the identity index; $1 is the table. */
+/* Key columns of a table: of the identity index, where that is the identity, since deletes then tell
+ * nothing else; else of the primary key. $1 is the table. */
 static const char columns_sql[] =
     "WITH k AS (SELECT i.indexrelid, i.indkey, i.indnkeyatts FROM pg_catalog.pg_index i"
-    "  WHERE i.indrelid = $1::pg_catalog.oid AND (i.indisprimary OR i.indisreplident)"
-    "  ORDER BY i.indisprimary DESC LIMIT 1),"
+    "  JOIN pg_catalog.pg_class c ON c.oid = i.indrelid"
+    "  WHERE i.indrelid = $1::pg_catalog.oid"
+    "  AND CASE WHEN c.relreplident = 'i' THEN i.indisreplident ELSE i.indisprimary END LIMIT 1),"
     " kc AS (SELECT u.attnum, u.at FROM k,"
     "  LATERAL unnest(k.indkey::pg_catalog.int2[]) WITH ORDINALITY u (attnum, at)"
     "  WHERE u.at <= k.indnkeyatts),"
@@ -248,11 +250,18 @@ int catalog_describe(const struct env *env, PGconn *c, uint32_t oid, struct aren
     return 0;
 }
 
-/* A key for a table that the catalog no longer has: its identity, unless that is the whole row. */
-static void key_from_identity(struct column *cols, int count, char identity)
+/* The catalog is of now, the message of when the row was written: since then the key may have got
+ * other columns, or other names for them, or be gone with its table. What the old rows were sent
+ * with is then the key; the catalog's has the order that the message lacks. */
+static void key_as_sent(struct column *cols, int count, char identity)
 {
+    bool same = true;
+    if (identity != 'd' && identity != 'i') /* the whole row, or nothing, is no key */
+        return;
     for (int at = 0; at < count; at++)
-        cols[at].key_position = cols[at].identity && identity != 'f' ? at + 1 : 0;
+        same = same && cols[at].identity == (cols[at].key_position > 0);
+    for (int at = 0; at < count && !same; at++)
+        cols[at].key_position = cols[at].identity ? at + 1 : 0;
 }
 
 int catalog_refine(const struct env *env, PGconn *c, const struct relation *wire, struct arena *a,
@@ -273,9 +282,8 @@ int catalog_refine(const struct env *env, PGconn *c, const struct relation *wire
             if (str_eq(pg_text(res, row, 3), cols[at].name))
                 take_facts(&cols[at], res, row, a);
     }
-    if (PQntuples(res) == 0)
-        key_from_identity(cols, count, wire->identity);
     PQclear(res);
+    key_as_sent(cols, count, wire->identity);
     rel->key_count = number_keys(cols, count);
     if (take_types(env, c, cols, count, a, e))
         return -1;

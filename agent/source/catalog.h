@@ -26,13 +26,14 @@ struct catalog_table {
 int catalog_tables(const struct env *env, PGconn *c, const struct config_list *patterns, struct arena *a,
                    struct catalog_table **tables, int *count, struct err *e) MUST_CHECK;
 
-/* All that a struct relation holds, of a table as it is now; E_GONE-class error when it is not there. Record key: the primary key, else
- * the replica identity index's columns, else none. Generated stored columns are included and flagged. */
+/* All that a struct relation holds, of a table as it is now; E_GONE-class error when it is not there. Record key: the replica
+ * identity index's columns where one is set, else the primary key, else none. Generated stored columns are included and flagged. */
 int catalog_describe(const struct env *env, PGconn *c, uint32_t oid, struct arena *a,
                      const struct relation **out, struct err *e) MUST_CHECK;
 
 /* A RELATION message completed by the catalog: columns matched by name; one that the catalog no
- * longer has keeps what its type OID tells. *out has wire's columns in wire's order. */
+ * longer has keeps what its type OID tells. The key is the identity that the message flags, unless
+ * that is the whole row or nothing. *out has wire's columns in wire's order. */
 int catalog_refine(const struct env *env, PGconn *c, const struct relation *wire, struct arena *a,
                    const struct relation **out, struct err *e) MUST_CHECK;
 

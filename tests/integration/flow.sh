@@ -188,6 +188,28 @@ SQL
     must "nothing is parked" status_is "$A" '.routes[0].parked' 0
 }
 
+flow key_changed "another key, while changes that were sent under the old one still wait; deletes told by an identity's index"
+case_key_changed() {
+    pair key_changed
+    qf source >/dev/null <<'SQL'
+CREATE TABLE moved (id int PRIMARY KEY, alt int NOT NULL, v text); CREATE UNIQUE INDEX moved_alt ON moved (alt);
+CREATE TABLE ident (id int PRIMARY KEY, b int NOT NULL, a int NOT NULL, v text); CREATE UNIQUE INDEX ident_ab ON ident (a, b);
+ALTER TABLE ident REPLICA IDENTITY USING INDEX ident_ab;
+INSERT INTO moved SELECT n, n + 100, 'x' FROM generate_series(1, 6) n; INSERT INTO ident SELECT n, n, n, 'x' FROM generate_series(1, 6) n;
+SQL
+    must "runs" up && must "rows arrive" arrived && must "equal" same source target moved ident || return
+    agent_stop "$A"
+    q target "CREATE UNIQUE INDEX ON moved (alt)"
+    qf source >/dev/null <<'SQL'
+UPDATE moved SET v = 'b' WHERE id = 1; DELETE FROM moved WHERE id = 2; UPDATE moved SET id = 30 WHERE id = 3;
+ALTER TABLE moved DROP CONSTRAINT moved_pkey, ADD PRIMARY KEY USING INDEX moved_alt;
+UPDATE moved SET id = 40, v = 'd' WHERE alt = 104; DELETE FROM moved WHERE alt = 105;
+UPDATE ident SET v = 'c' WHERE id = 1; DELETE FROM ident WHERE id = 2; UPDATE ident SET id = 33 WHERE id = 3; UPDATE ident SET a = 44 WHERE id = 4;
+SQL
+    must "runs again" up && must "rows arrive" arrived && must "equal" same source target moved ident && must "verify agrees" verified "$A"
+    must "nothing is parked" status_is "$A" '.routes[0].parked' 0
+}
+
 flow drain "SIGTERM under load: drains, ends with 0, leaves the slot free; a second start goes on"
 case_drain() {
     pair drain
