@@ -80,8 +80,12 @@ static void open_writer(struct source *s)
         .decimal = (enum decimal_mode) c->events.decimal,
         .tombstones = c->events.tombstones,
     };
-    if (!s->writer)
-        s->writer = envelope_writer_open(&o, s->parts.registry);
+    if (s->writer)
+        return;
+    if (o.strict)
+        log_warn(s->env->log, "source", "events.mode is strict: what Debezium's values lose (parts of intervals, "
+                 "the zone of timetz, trailing zeros of numeric) is lost on targets too");
+    s->writer = envelope_writer_open(&o, s->parts.registry);
 }
 
 /* ---- the first time ---- */

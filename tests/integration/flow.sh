@@ -210,6 +210,16 @@ SQL
     must "nothing is parked" status_is "$A" '.routes[0].parked' 0
 }
 
+flow strict_empty "events as Debezium writes them: the losses are told, a table that was empty gets its key with its first row"
+case_strict_empty() {
+    pair strict_empty
+    C_MORE='events: { mode: strict }' agent_config "$A" source target
+    q source "CREATE TABLE late (id int PRIMARY KEY, v text)"
+    must "runs" up && must "the losses are told" log_has "$A" 'events.mode is strict' || return
+    q source "INSERT INTO late VALUES (1, 'a'); UPDATE late SET v = 'b'"
+    must "rows arrive" arrived && must "equal" same source target late
+}
+
 flow drain "SIGTERM under load: drains, ends with 0, leaves the slot free; a second start goes on"
 case_drain() {
     pair drain
