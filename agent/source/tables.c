@@ -11,6 +11,8 @@
 
 #include <stdio.h>
 
+#include "schemas/envelope.h"
+
 struct sync {
     struct source *s;
     const struct catalog_table *tables;
@@ -163,6 +165,64 @@ static int forget_unchosen(void *self, struct str space, struct str name, struct
     return copies_forget(y->s->parts.store, space, name, e);
 }
 
+/* ---- topics ---- */
+
+/* The topic names the table and no other: nothing was replaced, and no dot may be read two ways. */
+static bool plain(const struct catalog_table *t, struct str topic)
+{
+    struct str at = {topic.p + topic.len - t->name.len, t->name.len};
+    size_t dots = 0;
+    for (size_t byte = 0; byte < t->space.len; byte++)
+        dots += t->space.p[byte] == '.';
+    for (size_t byte = 0; byte < t->name.len; byte++)
+        dots += t->name.p[byte] == '.';
+    return dots == 0 && topic.len > t->name.len + t->space.len && str_eq(at, t->name) &&
+           !memcmp(at.p - 1 - t->space.len, t->space.p, t->space.len);
+}
+
+/* Another table has the topic, and the better right to it: by its name, or by coming first. */
+static bool clashes(const struct catalog_table *tables, const struct str *topics, int count, int at)
+{
+    if (plain(&tables[at], topics[at]))
+        return false;
+    for (int other = 0; other < count; other++)
+        if (other != at && str_eq(topics[other], topics[at]) &&
+            (other < at || plain(&tables[other], topics[other])))
+            return true;
+    return false;
+}
+
+/* Characters that topics cannot have are replaced, which may give two tables one topic; what is
+ * parked, cleared or copied by topic would then be mixed up. The first start refuses; later the
+ * newcomer is left out. */
+static int leave_out_clashes(struct sync *y, bool first, struct catalog_table *tables, struct arena *a,
+                             struct err *e)
+{
+    struct source *s = y->s;
+    struct str *topics = arena_zalloc(a, (size_t) y->count + 1, sizeof *topics);
+    bool *out = arena_zalloc(a, (size_t) y->count + 1, sizeof *out);
+    int kept = 0;
+    for (int at = 0; at < y->count; at++)
+        topics[at] = envelope_topic(a, str_of(s->config->name), tables[at].space, tables[at].name);
+    for (int at = 0; at < y->count; at++) {
+        out[at] = clashes(tables, topics, y->count, at);
+        if (!out[at])
+            continue;
+        (void) err_set(e, E_CONFIG, "table %.*s.%.*s has the topic of another one, %.*s", STR_ARG(tables[at].space),
+                       STR_ARG(tables[at].name), STR_ARG(topics[at]));
+        (void) err_hint(e, "rename it, or leave one of the two out of source.tables");
+        if (first)
+            return -1;
+        log_err(s->env->log, "source", e);
+        err_clear(e);
+    }
+    for (int at = 0; at < y->count; at++)
+        if (!out[at])
+            tables[kept++] = tables[at];
+    y->count = kept;
+    return 0;
+}
+
 /* ---- all of it ---- */
 
 static int sync_all(struct sync *y, bool first, struct tables_view *out, struct err *e)
@@ -195,7 +255,8 @@ int tables_sync(struct source *s, bool first, struct tables_view *out, struct er
     s->look_again_us = 0;
     atomic_store(&s->tables_changed, false);
     source_adopt_patterns(s);
-    if (catalog_tables(s->env, s->sql, s->tables, &out->arena, &tables, &y.count, e))
+    if (catalog_tables(s->env, s->sql, s->tables, &out->arena, &tables, &y.count, e) ||
+        leave_out_clashes(&y, first, tables, &out->arena, e))
         return -1;
     y.tables = tables;
     int rc = sync_all(&y, first, out, e);

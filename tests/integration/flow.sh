@@ -220,6 +220,22 @@ case_strict_empty() {
     must "rows arrive" arrived && must "equal" same source target late
 }
 
+flow topic_clash "two tables whose names give one topic: refused at the first start, the newcomer left out later, and told"
+case_topic_clash() {
+    pair topic_clash
+    q source 'CREATE TABLE "a b" (id int PRIMARY KEY); CREATE TABLE a_b (id int PRIMARY KEY); CREATE TABLE "x y" (id int PRIMARY KEY)'
+    agent_start "$A"
+    must "it is refused" agent_exit "$A" 10 && must "and the table named" log_has "$A" 'table public.a b has the topic' || return
+    q source 'DROP TABLE "a b"'
+    must "runs without it" up && must "rows arrive" arrived || return
+    q source 'CREATE TABLE "a b" (id int PRIMARY KEY); INSERT INTO "a b" VALUES (1); INSERT INTO a_b VALUES (2); INSERT INTO "x y" VALUES (3)'
+    : >"$W/$A/log"
+    must "the newcomer is told" until_true 20 log_has "$A" 'table public.a b has the topic'
+    q source 'TRUNCATE "a b"; INSERT INTO "a b" VALUES (4)'
+    must "the others go on" arrived && must "equal" same source target a_b '"x y"'
+    must "the newcomer is left out" q_is target "SELECT to_regclass('\"a b\"') IS NULL" t
+}
+
 flow drain "SIGTERM under load: drains, ends with 0, leaves the slot free; a second start goes on"
 case_drain() {
     pair drain
