@@ -33,7 +33,7 @@ work_open
 figure() { printf '%s=%s\n' "$1" "$2" | tee -a "$W/figures"; }
 value() { sed -n "s/^$2=//p" "$1" | head -n 1; }
 median() { sort -g | awk '{ v[NR] = $1 } END { if (NR) printf "%s\n", NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f\n", b > 0 ? a / b : 0 }'; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f\n", (b > 0 ? a / b : 0) }'; }
 now() { date +%s.%N; }
 per_second() { awk -v n="$1" -v a="$2" -v b="$3" 'BEGIN { printf "%.0f\n", n / (b - a) }'; }
 
