@@ -23,6 +23,7 @@ struct recent {
     char part[48];
     int64_t since_us; /* when it was last written */
     unsigned held;    /* held back since */
+    char last[160];   /* the last one of these, or its beginning */
 };
 
 struct log {
@@ -102,9 +103,8 @@ static void tell_held(struct log *l, struct recent *r)
     char text[256];
     if (!r->held)
         return;
-    /* The format stands for the lines: what differs between them is not known any more. */
-    int len = snprintf(text, sizeof text, "held back %u more lines like this in %lld s: %.160s", r->held,
-                       (long long) ((clock_mono_us(l->clock) - r->since_us) / 1000000), r->fmt);
+    int len = snprintf(text, sizeof text, "held back %u more lines like this in %lld s, the last: %s", r->held,
+                       (long long) ((clock_mono_us(l->clock) - r->since_us) / 1000000), r->last);
     r->held = 0;
     write_line(l, LOG_LEVEL_INFO, r->part, (struct str){text, (size_t) len});
 }
@@ -121,13 +121,14 @@ static struct recent *find_recent(struct log *l, const char *part, const char *f
     return r;
 }
 
-/* True when this line is to be held back. */
-static bool hold_back(struct log *l, enum log_level level, const char *part, const char *fmt)
+/* True when this line is to be held back. fmt is what makes lines alike. */
+static bool hold_back(struct log *l, enum log_level level, const char *part, const char *fmt, const char *text)
 {
     struct recent *r = find_recent(l, part, fmt);
     int64_t now_us = clock_mono_us(l->clock);
     if (level != LOG_LEVEL_ERROR && r->since_us != INT64_MIN && now_us - r->since_us < HOLD_US) {
         r->held++;
+        snprintf(r->last, sizeof r->last, "%s", text);
         return true;
     }
     tell_held(l, r);
@@ -148,7 +149,7 @@ void log_line(struct log *l, enum log_level level, const char *part, const char 
         return;
     size_t size = (size_t) len < sizeof text ? (size_t) len : sizeof text - 1;
     pthread_mutex_lock(&l->lock);
-    if (!hold_back(l, level, part, fmt))
+    if (!hold_back(l, level, part, fmt, text))
         write_line(l, level, part, (struct str){text, size});
     pthread_mutex_unlock(&l->lock);
 }
@@ -159,7 +160,7 @@ void log_err(struct log *l, const char *part, const struct err *e)
     const char *state = e->sqlstate[0] ? ", SQLSTATE " : "";
     /* The title as format key: errors of different kinds do not hold each other back. */
     pthread_mutex_lock(&l->lock);
-    bool held = (int) level > l->level || hold_back(l, level, part, err_title(e->code));
+    bool held = (int) level > l->level || hold_back(l, level, part, err_title(e->code), e->msg);
     if (!held) {
         char text[2048];
         int len = snprintf(text, sizeof text, "%s (%s%s%s); %s", e->msg, err_name(e->code), state,

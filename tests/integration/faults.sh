@@ -278,6 +278,8 @@ case_key_unknown() {
 # Incompressible text, so that the bus really fills.
 bulk() { q "$S" "INSERT INTO t SELECT $1 + n, (SELECT string_agg(md5(random()::text || n || m), '') FROM generate_series(1, 60) m) FROM generate_series(1, $2) n"; }
 confirmed() { q "$S" "SELECT confirmed_flush_lsn FROM pg_replication_slots WHERE slot_name = 'tailrace_$A'"; }
+# What is durable is told once a second: the position stands still when that has been told.
+confirmed_stands() { local at; at=$(confirmed); sleep 2.5; [ "$(confirmed)" = "$at" ]; }
 fault disk_full "the disk under the bus is full: told, nothing confirmed that is not stored, goes on when space returns"
 case_disk_full() {
     pair disk_full
@@ -289,6 +291,7 @@ case_disk_full() {
     local i; for i in 1 2 3 4 5 6; do bulk $((i * 10000)) 3000; done
     must "the state is disk_full" until_true 60 status_is "$A" .bus.state disk_full
     must "it is told" log_has "$A" 'disk.* is full'
+    must "what is stored is confirmed" until_true 15 confirmed_stands
     local before; before=$(confirmed)
     bulk 90000 1000
     sleep 2

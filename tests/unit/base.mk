@@ -6,3 +6,7 @@ check_PROGRAMS += tests/unit/test_metric
 tests_unit_test_metric_SOURCES = tests/unit/base/test_metric.c
 tests_unit_test_metric_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_metric_LDADD = $(UNIT_LIBS)
+check_PROGRAMS += tests/unit/test_log
+tests_unit_test_log_SOURCES = tests/unit/base/test_log.c
+tests_unit_test_log_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_log_LDADD = $(UNIT_LIBS)
