@@ -6,7 +6,7 @@
 # ends, whichever way. With a failed case $W is kept and named, so that logs can be read. Each case says one line,
 # "ok - NAME" or "not ok - NAME: why"; finish prints the count.
 #   TAILRACE        the binary; default: the newest of build-quick, build-gcc and build
-#   TR_PORT_BASE    first port that may be used (27200)
+#   TR_PORT_BASE    first port that may be used; default: by the pid, so that scripts run side by side
 #   TR_KEEP         yes: keep $W in any case; no: in none
 set -uo pipefail
 
@@ -15,7 +15,7 @@ if [ -z "${TAILRACE:-}" ]; then
     # shellcheck disable=SC2012
     TAILRACE=$(ls -t "$TR_SRC"/build-quick/tailrace "$TR_SRC"/build-gcc/tailrace "$TR_SRC"/build/tailrace 2>/dev/null | head -n 1)
 fi
-PORT_NEXT=${TR_PORT_BASE:-27200}
+PORT_NEXT=${TR_PORT_BASE:-$((20000 + $$ % 187 * 64))}
 PASSED=0 FAILED=0 CASE=
 AGENTS=() SERVERS=() CHILDREN=()
 declare -A PG_VERSION PG_PORT PG_DB AGENT_PID AGENT_HTTP
