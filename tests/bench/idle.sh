@@ -40,7 +40,7 @@ side_start() { # NAME GRANT?
 neighbour() {
     while :; do
         echo "INSERT INTO busy SELECT repeat(md5(i::text), 30) FROM generate_series(1, 380) i; TRUNCATE busy; SELECT pg_sleep(0.1);"
-    done | psql -Xq -o /dev/null -d "$(sock "$1" neighbour)"
+    done | psql -Xq -o /dev/null -d "$(sock "$1" neighbour)" 2>"$W/neighbour.$1" # its server is stopped under it at the end
 }
 # Highest retained and unconfirmed MB of a side over SECONDS, with the WAL rate: one line. The figures are kept in
 # variables, not in a table: a transaction that writes is itself what a slot has to keep WAL for.

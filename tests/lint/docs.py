@@ -5,6 +5,8 @@
 Every row of options.def, metrics.def, errors.def and commands.def is on its page; every metric is
 written by C code, every error is set by it; and the pages are what `tailrace docs` prints, for the program
 named by TAILRACE or found under ROOT. Without a program that last part is a fault, not a pass.
+Every relative link of a page leads to a file, and to a heading where it names one; every page of docs is linked
+from README.md, and every alert is on the page of operations.
 """
 import os
 import re
@@ -56,6 +58,38 @@ for line, row in rows("commands", "COMMAND"):
     on_page("commands", line, row[0], cli, "cli")
 for line, row in rows("commands", "FLAG"):
     on_page("commands", line, "--" + row[1], cli, "cli")
+
+
+
+def anchors(text):
+    """GitHub's: lower case, spaces become hyphens, other signs go."""
+    heads = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in heads}
+
+
+linked = set()
+for path in files(".md"):
+    text = read(path)
+    for match in re.finditer(r"\]\(([^)\s]+)\)", text):
+        link = match.group(1)
+        if re.match(r"[a-z]+:", link):
+            continue
+        name, _, anchor = link.partition("#")
+        to = os.path.normpath(os.path.join(os.path.dirname(path), name)) if name else path
+        line = text.count("\n", 0, match.start()) + 1
+        if path == "README.md":
+            linked.add(to)
+        if not os.path.exists(os.path.join(ROOT, to)):
+            fault(path, line, f"link to {link}, which is not there")
+        elif anchor and anchor not in anchors(read(to)):
+            fault(path, line, f"link to {link}, which has no such heading")
+for path in files(".md"):
+    if path.startswith("docs/") and path not in linked:
+        fault(path, 1, "page is not linked from README.md")
+operations = page("operations") or ""
+for alert in re.findall(r"alert: (\w+)", read("packaging/alerts.yml")):
+    if f"`{alert}`" not in operations:
+        fault("packaging/alerts.yml", 1, f"{alert} is not in docs/operations.md")
 
 program = os.environ.get("TAILRACE") or next(
     (p for p in (os.path.join(ROOT, "tailrace"), os.path.join(ROOT, "build", "tailrace"))

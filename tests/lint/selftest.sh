@@ -147,6 +147,14 @@ echo 'COMMAND("planted-command", cmd_planted, "", "x", "y")' >>"$copy/agent/comm
 found docs "a command without docs" "planted-command is not in docs/cli.md"
 echo more >>"$copy/docs/options.md"
 found docs "a page that the program does not print" "docs/options.md:1: is not what tailrace docs options prints"
+echo 'see [this](nowhere.md)' >>"$copy/docs/check.md"
+found docs "a dead link" "link to nowhere.md, which is not there"
+echo 'see [this](cli.md#no-such-heading)' >>"$copy/docs/check.md"
+found docs "a link to no heading" "link to cli.md#no-such-heading, which has no such heading"
+echo '# Planted' >"$copy/docs/planted.md"
+found docs "a page that nobody finds" "docs/planted.md:1: page is not linked from README.md"
+echo '      - alert: TailracePlanted' >>"$copy/packaging/alerts.yml"
+found docs "an alert without a cure" "TailracePlanted is not in docs/operations.md"
 program=
 
 fresh
