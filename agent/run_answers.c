@@ -139,6 +139,8 @@ void run_status(struct run *run, struct buf *out)
     buf_addf(out, ",\"uptime_s\":%.1f",
              (double) (clock_mono_us(run->env->clock) - run->started_us) / 1e6);
     add_source(out, &source);
+    buf_add_text(out, ",\"snapshots\":");
+    source_list_snapshots(run->source, out);
     add_bus(out, &bus);
     add_lag(out, run->lag);
     buf_add_text(out, ",\"routes\":[");
@@ -351,6 +353,34 @@ static int control_parked(struct run *run, json_t *request, struct buf *answer, 
     return result;
 }
 
+static int control_snapshot(struct run *run, json_t *request, struct buf *answer, struct err *e)
+{
+    struct buf report = BUF_INIT;
+    const struct source_snapshot_wish wish = {
+        .verb = json_string_value(json_object_get(request, "verb")),
+        .table = json_string_value(json_object_get(request, "table")),
+        .where = json_string_value(json_object_get(request, "where")),
+    };
+    if (!wish.verb || !wish.table)
+        return err_set(e, E_USAGE, "a snapshot needs a verb and a table");
+    int result = source_snapshot(run->source, &wish, &report, e);
+    if (result == 0) {
+        buf_add_text(answer, "{\"ok\":true,\"report\":");
+        buf_add_json(answer, buf_str(&report));
+        buf_add_text(answer, "}");
+    }
+    buf_free(&report);
+    return result;
+}
+
+static int control_snapshots(struct run *run, struct buf *answer)
+{
+    buf_add_text(answer, "{\"ok\":true,\"snapshots\":");
+    source_list_snapshots(run->source, answer);
+    buf_add_text(answer, "}");
+    return 0;
+}
+
 static int control_dispatch(struct run *run, json_t *request, struct buf *answer, struct err *e)
 {
     const char *cmd = json_string_value(json_object_get(request, "cmd"));
@@ -367,6 +397,10 @@ static int control_dispatch(struct run *run, json_t *request, struct buf *answer
         return control_replay(run, request, false, answer, e);
     if (strcmp(cmd, "parked.drop") == 0)
         return control_replay(run, request, true, answer, e);
+    if (strcmp(cmd, "snapshot") == 0)
+        return control_snapshot(run, request, answer, e);
+    if (strcmp(cmd, "snapshot.list") == 0)
+        return control_snapshots(run, answer);
     return err_set(e, E_USAGE, "unknown control request");
 }
 

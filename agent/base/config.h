@@ -28,6 +28,8 @@ struct config_source {
     int64_t sentinel_ms;
     int64_t wal_budget_mb;     /* check and status warn when the slot keeps more; 0 = none */
     int64_t backoff_max_ms;
+    int64_t snapshot_parallel; /* tables read at once */
+    const char *snapshot_postgres; /* of a standby to read rows from; NULL or empty = the source; secret */
     int64_t row_max_mb;        /* largest single message taken */
 };
 

@@ -29,7 +29,9 @@ libtailrace_a_SOURCES += \
 	agent/cli/nearest.h \
 	agent/cli/option.c \
 	agent/cli/option.h \
+	agent/cli/answer.c agent/cli/answer.h \
 	agent/cli/parked.c \
+	agent/cli/snapshot.c \
 	agent/cli/remove.c \
 	agent/cli/secret.c \
 	agent/cli/secret.h \

@@ -8,9 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/cli/answer.h"
 #include "agent/cli/cli.h"
 #include "agent/cli/config.h"
-#include "agent/http/http.h"
 #include "agent/hub/park.h"
 #include "schemas/envelope.h"
 
@@ -29,40 +29,17 @@ struct parked_call {
 
 /* ---- asking ---- */
 
-static int refused(const json_t *answer, struct err *e)
-{
-    const json_t *error = json_object_get(answer, "error");
-    const char *code = json_string_value(json_object_get(error, "code"));
-    const char *message = json_string_value(json_object_get(error, "message"));
-    const char *hint = json_string_value(json_object_get(error, "hint"));
-    enum err_code found = E_INTERNAL;
-    for (int at = 1; code && at < ERR_CODES; at++)
-        if (strcmp(err_name((enum err_code) at), code) == 0)
-            found = (enum err_code) at;
-    (void) err_set(e, found, "%s", message ? message : "tailrace gave an answer that is not understood");
-    return hint ? err_hint(e, "%s", hint) : -1;
-}
-
 static json_t *ask(const struct parked_call *k, const char *cmd, int64_t wait_ms, struct err *e)
 {
-    struct buf request = BUF_INIT, answer = BUF_INIT;
+    struct buf request = BUF_INIT;
     buf_addf(&request, "{\"cmd\":\"%s\",\"number\":%lld,\"route\":", cmd, (long long) k->number);
     if (k->route)
         buf_add_json(&request, str_of(k->route));
     else
         buf_add_text(&request, "null");
     buf_add_char(&request, '}');
-    json_t *got = NULL;
-    if (!control_ask(k->config->state, buf_str(&request), wait_ms, &answer, e)) {
-        got = json_loadb(answer.p ? answer.p : "", answer.len, 0, NULL);
-        if (!json_is_true(json_object_get(got, "ok"))) {
-            (void) refused(got, e);
-            json_decref(got);
-            got = NULL;
-        }
-    }
+    json_t *got = answer_ask(k->config->state, buf_str(&request), wait_ms, e);
     buf_free(&request);
-    buf_free(&answer);
     return got;
 }
 

@@ -28,6 +28,10 @@ void status_line(struct str status_json, int64_t wall_us, struct status_past *pa
 /* Lines that end in newlines; with color the bad ones are red. */
 void status_screen(struct str status_json, struct status_past *past, bool color, struct buf *out);
 
+struct json_t;
+/* A line, with a bar, for each snapshot of the list; nothing for an empty one. */
+void status_add_snapshots(struct buf *out, const struct json_t *snapshots);
+
 /* 0, 1 when source, bus or a route failed, 4 when rows are parked. */
 int status_exit_code(struct str status_json);
 

@@ -332,6 +332,44 @@ static void add_copy(struct buf *out, const json_t *copy)
     buf_add_char(out, '\n');
 }
 
+#define BAR_MARKS 20
+
+static void add_bar(struct buf *out, double share)
+{
+    buf_add_char(out, '[');
+    for (int mark = 0; mark < BAR_MARKS; mark++)
+        buf_add_char(out, mark < share * BAR_MARKS ? '#' : '.');
+    buf_addf(out, "] %3.0f %%  ", share * 100);
+}
+
+void status_add_snapshots(struct buf *out, const json_t *snapshots)
+{
+    const json_t *one;
+    size_t at;
+    json_array_foreach(snapshots, at, one) {
+        double rows = num(one, "rows"), expected = num(one, "expected");
+        buf_add_text(out, "copy   ");
+        add_safe(out, text(one, "table"));
+        buf_add_text(out, "  ");
+        if (expected > 0)
+            add_bar(out, fmin(rows / expected, 1));
+        buf_addf(out, "%.0f", rows);
+        if (expected > 0)
+            buf_addf(out, " of about %.0f", expected);
+        buf_add_text(out, " rows, ");
+        add_safe(out, text(one, "state"));
+        if (json_is_number(json_object_get(one, "eta_s"))) {
+            buf_add_text(out, ", left ");
+            add_time(out, num(one, "eta_s") * 1000);
+        }
+        if (text(one, "detail")[0]) {
+            buf_add_text(out, ": ");
+            add_safe(out, text(one, "detail"));
+        }
+        buf_add_char(out, '\n');
+    }
+}
+
 /* Left-aligned in width columns, counting UTF-8 characters; longer texts stay whole. */
 static void add_cell(struct buf *out, struct str cell, int width)
 {
@@ -394,6 +432,7 @@ void status_screen(struct str status_json, struct status_past *past, bool color,
     add_lag(out, status);
     add_stuck(out, status, color);
     add_copy(out, json_object_get(source, "copy"));
+    status_add_snapshots(out, json_object_get(status, "snapshots"));
     buf_add_text(out, "\nROUTE          TARGET         STATE     LAG       P50       P99       "
                       "PARKED  ROWS        TXNS        APPLIED\n");
     json_array_foreach(routes, at, route)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Rows of one snapshot to the bus, as transactions of about a megabyte.
+ * Tables without a key: rows of one exported snapshot to the bus, as transactions of about a megabyte.
  *
  * All tables are locked against rewriting first, in the mode that reading takes: a table that was
  * rewritten between snapshot and lock looks empty to the snapshot, which its file number betrays;
@@ -12,7 +12,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent/source/chunk.h"
 #include "agent/source/copytext.h"
+#include "agent/source/run.h"
 
 #define CHUNK_BYTES ((size_t) 1 << 20)
 #define TELL_US 10000000 /* between progress lines */
@@ -20,55 +22,24 @@
 struct copy {
     struct source *s;
     const struct copy_order *order;
-    const struct relation *rel;
-    struct str topic;
+    struct chunk chunk;
     struct arena arena;      /* of the table */
     struct value *values;
-    uint64_t seq;            /* number of the open or last chunk */
-    bool open, first;        /* first: the next chunk is the table's first */
-    size_t chunk_bytes;
-    int64_t chunk_rows, rows, told_us;
-    int rows_series, bytes_series;
+    bool first;              /* the next chunk is the table's first */
+    int64_t rows, told_us;
 };
 
 /* ---- chunks ---- */
-
-static struct mark mark_of(const struct copy *y, unsigned flags)
-{
-    const struct source *s = y->s;
-    struct mark mark = {
-        .kind = MARK_COPY,
-        .pos = source_position(s, y->order->lsn),
-        .flags = flags,
-        .commit_us = clock_wall_us(s->env->clock),
-        .topic = y->topic,
-    };
-    mark.pos.seq = y->seq;
-    mark.received_us = mark.commit_us;
-    return mark;
-}
 
 static unsigned first_flag(const struct copy *y)
 {
     return y->first ? MARK_COPY_FIRST : 0;
 }
 
-static int open_chunk(struct copy *y, unsigned flags, struct err *e)
-{
-    y->seq++;
-    const struct event ev = {.kind = EVENT_BEGIN, .mark = mark_of(y, flags | first_flag(y))};
-    if (source_put(y->s, &ev, e))
-        return -1;
-    y->open = true;
-    return 0;
-}
-
 static void tell_progress(struct copy *y)
 {
     struct source *s = y->s;
     int64_t now_us = clock_mono_us(s->env->clock);
-    metric_add(s->env->metrics, M_COPY_ROWS, y->rows_series, y->chunk_rows);
-    metric_add(s->env->metrics, M_COPY_BYTES, y->bytes_series, (int64_t) y->chunk_bytes);
     pthread_mutex_lock(&s->lock);
     s->status.copy_rows = y->rows;
     int64_t expected = s->status.copy_rows_expected;
@@ -77,74 +48,31 @@ static void tell_progress(struct copy *y)
         return;
     y->told_us = now_us;
     log_info(s->env->log, "source", "copying %.*s.%.*s: %lld rows of about %lld",
-             STR_ARG(y->rel->space), STR_ARG(y->rel->name), (long long) y->rows,
+             STR_ARG(y->chunk.rel->space), STR_ARG(y->chunk.rel->name), (long long) y->rows,
              (long long) expected);
 }
 
 static int close_chunk(struct copy *y, unsigned flags, struct err *e)
 {
-    const struct mark mark = mark_of(y, flags | first_flag(y));
-    y->open = y->first = false;
-    if (bus_commit(y->s->parts.bus, &mark, e))
+    if (chunk_close(&y->chunk, flags | first_flag(y), e))
         return -1;
+    y->first = false;
     tell_progress(y);
-    y->chunk_bytes = 0;
-    y->chunk_rows = 0;
     source_turn(y->s);
     return env_stop(y->s->env) == STOP_NONE ? 0 : err_set(e, E_STOPPED, "asked to stop during the copy");
-}
-
-static int put_row(void *self, const struct event *ev, struct err *e)
-{
-    return source_put(self, ev, e);
 }
 
 static int take_row(struct copy *y, char *line, size_t len, struct err *e)
 {
     struct source *s = y->s;
-    if (source_check_size(s, len, y->rel->space, y->rel->name, e) ||
-        copytext_parse(line, len, y->values, y->rel->column_count, e) ||
-        (!y->open && open_chunk(y, 0, e)))
-        return -1;
-    int64_t now_us = clock_wall_us(s->env->clock);
-    const struct txn txn = {.commit_lsn = y->order->lsn, .commit_us = now_us};
-    struct change change = {
-        .op = OP_READ,
-        .rel = y->rel,
-        .after = y->values,
-        .pos = source_position(s, y->order->lsn),
-        .lsn = y->order->lsn,
-        .seen_us = now_us,
-    };
-    change.pos.seq = y->seq;
-    const struct event_out out = {s, put_row};
-    if (envelope_write(s->writer, &change, &txn, now_us, &out, e))
+    const struct relation *rel = y->chunk.rel;
+    if (source_check_size(s, len, rel->space, rel->name, e) ||
+        copytext_parse(line, len, y->values, rel->column_count, e) ||
+        (!y->chunk.open && chunk_open(&y->chunk, first_flag(y), e)) ||
+        chunk_row(&y->chunk, y->values, len, e))
         return -1;
     y->rows++;
-    y->chunk_rows++;
-    y->chunk_bytes += len;
-    return y->chunk_bytes >= CHUNK_BYTES ? close_chunk(y, 0, e) : 0;
-}
-
-/* A table without rows is told by a truncate in its copy: consumers learn its schema, a target can
- * make it. Nobody need take anything away for it. As Debezium writes it an event without a key
- * does not tell which columns the key has, and a table made from that would lack it. */
-static int declare_empty(struct copy *y, struct err *e)
-{
-    if (strcmp(y->s->config->events.mode, "strict") == 0)
-        return 0;
-    int64_t now_us = clock_wall_us(y->s->env->clock);
-    const struct txn txn = {.commit_lsn = y->order->lsn, .commit_us = now_us};
-    struct change change = {
-        .op = OP_TRUNCATE,
-        .rel = y->rel,
-        .pos = source_position(y->s, y->order->lsn),
-        .lsn = y->order->lsn,
-        .seen_us = now_us,
-    };
-    change.pos.seq = y->seq;
-    const struct event_out out = {y->s, put_row};
-    return envelope_write(y->s->writer, &change, &txn, now_us, &out, e);
+    return y->chunk.bytes >= CHUNK_BYTES ? close_chunk(y, 0, e) : 0;
 }
 
 /* ---- one table ---- */
@@ -181,23 +109,6 @@ static int take_rows(struct copy *y, struct err *e)
     return rc;
 }
 
-/* What the stream will send of the table too: generated columns are the target's own affair. */
-static const struct relation *without_generated(const struct relation *rel, struct arena *a)
-{
-    struct relation *slim = arena_zalloc(a, 1, sizeof *slim);
-    struct column *cols = arena_zalloc(a, (size_t) rel->column_count + 1, sizeof *cols);
-    *slim = *rel;
-    slim->columns = cols;
-    slim->column_count = slim->key_count = 0;
-    for (int at = 0; at < rel->column_count; at++) {
-        if (rel->columns[at].generated)
-            continue;
-        cols[slim->column_count++] = rel->columns[at];
-        slim->key_count += rel->columns[at].key_position > 0;
-    }
-    return slim;
-}
-
 static void add_copy_sql(const struct relation *rel, bool partitioned, struct buf *sql)
 {
     buf_add_text(sql, "COPY (SELECT ");
@@ -214,10 +125,6 @@ static void begin_table(struct copy *y, const struct catalog_table *t)
 {
     struct source *s = y->s;
     struct str label = arena_printf(&y->arena, "%.*s.%.*s", STR_ARG(t->space), STR_ARG(t->name));
-    struct metrics *m = s->env->metrics;
-    y->rows_series = metric_series(m, M_COPY_ROWS, label);
-    y->bytes_series = metric_series(m, M_COPY_BYTES, label);
-    metric_set(m, M_COPY_TOTAL, metric_series(m, M_COPY_TOTAL, label), t->rows);
     y->rows = 0;
     y->first = true;
     y->told_us = clock_mono_us(s->env->clock);
@@ -234,17 +141,20 @@ static int copy_rows(struct copy *y, const struct catalog_table *t, struct err *
     const struct relation *rel;
     if (catalog_describe(y->s->env, y->order->c, t->oid, &y->arena, &rel, e))
         return -1;
-    y->rel = rels_adopt(&y->s->rels, without_generated(rel, &y->arena))->rel;
-    y->values = arena_zalloc(&y->arena, (size_t) y->rel->column_count + 1, sizeof *y->values);
-    y->topic = envelope_topic(&y->arena, str_of(y->s->config->name), y->rel->space, y->rel->name);
-    add_copy_sql(y->rel, t->partitioned, &sql);
+    rel = rels_adopt(&y->s->rels, chunk_relation(rel, &y->arena))->rel;
+    y->values = arena_zalloc(&y->arena, (size_t) rel->column_count + 1, sizeof *y->values);
+    y->chunk = (struct chunk){.s = y->s, .rel = rel, .lsn = y->order->lsn};
+    y->chunk.topic = envelope_topic(&y->arena, str_of(y->s->config->name), rel->space, rel->name);
+    chunk_table(&y->chunk, t->rows);
+    add_copy_sql(rel, t->partitioned, &sql);
     PGresult *res = pg_exec(y->s->env, y->order->c, "copy", sql.p, 0, e);
     buf_free(&sql);
     if (!res)
         return -1;
     PQclear(res);
-    if (take_rows(y, e) || (y->open && close_chunk(y, 0, e)) ||
-        open_chunk(y, MARK_COPY_LAST, e) || (y->rows == 0 && declare_empty(y, e)))
+    if (take_rows(y, e) || (y->chunk.open && close_chunk(y, 0, e)) ||
+        chunk_open(&y->chunk, MARK_COPY_LAST | first_flag(y), e) ||
+        (y->rows == 0 && chunk_declare_empty(&y->chunk, e)))
         return -1;
     return close_chunk(y, MARK_COPY_LAST, e);
 }
@@ -256,9 +166,7 @@ static int copy_table(struct copy *y, const struct catalog_table *t, struct err 
     begin_table(y, t);
     int rc = copy_rows(y, t, e);
     if (rc) {
-        if (y->open)
-            bus_abort(s->parts.bus);
-        y->open = false;
+        chunk_abort(&y->chunk);
         err_prefix(e, "table %.*s.%.*s", STR_ARG(t->space), STR_ARG(t->name));
     } else {
         log_info(s->env->log, "source", "copied %.*s.%.*s: %lld rows", STR_ARG(t->space),
@@ -366,6 +274,11 @@ static int copy_all(struct copy *y, struct err *e)
 int copy_run(struct source *s, const struct copy_order *order, struct err *e)
 {
     struct copy y = {.s = s, .order = order};
+    /* Positions of this copy are not stored one by one: others begin behind all of them. */
+    const struct position behind = chunk_position(s, order->lsn, true);
+    const struct position floor = {.lsn = behind.lsn + 1};
+    if (run_save_last(s->parts.store, &floor, e))
+        return -1;
     metric_set(s->env->metrics, M_COPY_ACTIVE, 0, 1);
     int rc = copy_all(&y, e);
     metric_set(s->env->metrics, M_COPY_ACTIVE, 0, 0);

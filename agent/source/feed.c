@@ -8,6 +8,7 @@
  * transaction and followed to the targets.
  */
 #include "agent/source/inner.h"
+#include "agent/source/keyset.h"
 #include "agent/source/sign.h"
 
 struct position source_position(const struct source *s, uint64_t lsn)
@@ -57,7 +58,7 @@ static int on_begin(void *self, const struct txn *txn, struct err *e)
     struct source *s = self;
     (void) e;
     s->in.in_txn = true;
-    s->in.opened = s->in.sentinel = false;
+    s->in.opened = s->in.sentinel = s->in.touched = false;
     s->in.skip = txn->commit_lsn <= s->in.last_commit_lsn;
     s->in.received_us = clock_wall_us(s->env->clock);
     return 0;
@@ -78,16 +79,22 @@ static int decide_relation(struct source *s, struct rel_entry *entry, bool *lack
     struct copy_fact fact = {.found = false};
     entry->chosen = config_list_matches(s->tables, rel->space, rel->name);
     entry->drop_below_lsn = 0;
+    entry->noted = entry->incomplete = false;
     *lacks = false;
     if (!entry->chosen)
         return 0;
     if (copies_get(s->parts.store, rel->space, rel->name, &fact, e))
         return -1;
-    if (fact.found && fact.oid == rel->oid) {
+    bool begun, copies = snap_copies(s, rel->oid, &begun);
+    entry->noted = snap_reads(s, rel->oid);
+    if (copies) {
+        entry->drop_below_lsn = begun ? 0 : UINT64_MAX;
+        entry->incomplete = true;
+    } else if (fact.found && fact.oid == rel->oid) {
         entry->drop_below_lsn = fact.lsn;
     } else if (s->config->source.copy) {
         entry->drop_below_lsn = UINT64_MAX;
-        *lacks = true;
+        entry->noted = *lacks = true;
     }
     return 0;
 }
@@ -104,8 +111,12 @@ static int on_relation(void *self, const struct relation *wire, const struct rel
     if (config_list_matches(s->tables, wire->space, wire->name))
         rc = catalog_refine(s->env, s->sql, wire, &a, &full, e);
     if (!rc) {
+        struct rel_entry *known = rels_find(&s->rels, full->oid);
+        const struct relation *before = known ? known->rel : NULL;
         struct rel_entry *entry = rels_adopt(&s->rels, full);
         *refined = entry->rel;
+        if (entry->rel != before)
+            snap_spoil(s, full->oid);
         rc = decide_relation(s, entry, &lacks, e);
         s->in.rel = NULL;
         if (lacks)
@@ -133,6 +144,8 @@ static bool dropped(struct source *s, const struct change *change, const struct 
     }
     const struct rel_entry *entry = s->in.entry;
     if (entry && entry->chosen) {
+        if (entry->noted)
+            snap_note(s, change, txn);
         if (entry->drop_below_lsn == UINT64_MAX)
             s->in.dropped_lsn = txn->commit_lsn;
         return txn->commit_lsn < entry->drop_below_lsn;
@@ -147,6 +160,49 @@ static void count_change(struct source *s, enum change_op op)
     const char *at = strchr(ops, (int) op);
     if (at)
         metric_add(s->env->metrics, M_SOURCE_CHANGES, s->op_series[at - ops], 1);
+}
+
+/* ---- key changes during a first copy ---- */
+
+static bool changes_key(const struct change *change)
+{
+    struct buf old = BUF_INIT, new = BUF_INIT;
+    bool both = change->op == OP_UPDATE && key_add(change->rel, change->before, &old) &&
+                key_add(change->rel, change->after, &new);
+    bool differs = both && !str_eq(buf_str(&old), buf_str(&new));
+    buf_free(&old);
+    buf_free(&new);
+    return differs;
+}
+
+static int write_change(struct source *s, const struct change *change, const struct txn *txn, struct err *e)
+{
+    const struct event_out out = {s, put_row};
+    return envelope_write(s->writer, change, txn, clock_wall_us(s->env->clock), &out, e);
+}
+
+/* No chunk may bring the row under its new key, and a target may not have it under the old one: it
+ * goes as a whole. */
+static int put_moved(struct source *s, const struct change *change, const struct txn *txn, struct err *e)
+{
+    struct arena a;
+    struct change gone = *change, come = *change;
+    bool missing = false;
+    gone.op = OP_DELETE;
+    gone.after = NULL;
+    if (write_change(s, &gone, txn, e))
+        return -1;
+    arena_init(&a, 0, "source.row_max_mb");
+    struct value *after = arena_zalloc(&a, (size_t) change->rel->column_count + 1, sizeof *after);
+    int rc = reread_row(s, change, txn, &a, after, &missing, e);
+    come.op = OP_CREATE;
+    come.old = OLD_NONE;
+    come.before = NULL;
+    come.after = after;
+    if (!rc && !missing)
+        rc = write_change(s, &come, txn, e);
+    arena_free(&a);
+    return rc;
 }
 
 static int on_change(void *self, const struct change *change, const struct txn *txn, struct err *e)
@@ -165,8 +221,9 @@ static int on_change(void *self, const struct change *change, const struct txn *
     full.pos.timeline = s->facts.timeline;
     full.seen_us = s->in.received_us;
     count_change(s, change->op);
-    const struct event_out out = {s, put_row};
-    return envelope_write(s->writer, &full, txn, clock_wall_us(s->env->clock), &out, e);
+    if (s->in.entry->incomplete && changes_key(&full))
+        return put_moved(s, &full, txn, e);
+    return write_change(s, &full, txn, e);
 }
 
 /* Nothing of the transaction went to the bus: it only moves the position. */
@@ -197,6 +254,8 @@ static int on_commit(void *self, const struct txn *txn, struct err *e)
     s->in.in_txn = false;
     if (s->in.skip)
         return 0;
+    if (s->in.touched)
+        snap_settle(s, txn);
     if (alone && put_begin(s, txn, true, e))
         return -1;
     if (!s->in.opened)

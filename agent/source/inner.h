@@ -6,8 +6,10 @@
  *   source.c   states, reconnecting, the public calls
  *   session.c  one connected life: look, decide, make slot and copy, hand to the stream
  *   tables.c   the chosen tables against publications and copies
- *   copy.c     rows of a snapshot to the bus
- *   added.c    copies of tables that came later, beside the stream
+ *   chunk.c    rows of a snapshot to the bus
+ *   snap.c     tables with a key, read in chunks beside the stream: lane.c reads one, place.c puts it
+ *   copy.c     tables without a key, from an exported snapshot
+ *   added.c    those of them that came later
  *   stream.c   the replication connection: read, confirm, wait
  *   feed.c     decoded changes to events on the bus
  *   watch.c    sentinels and figures of the slot
@@ -60,6 +62,7 @@ struct incoming {
     bool sentinel;          /* holds one of ours */
     int64_t received_us;
     uint64_t last_commit_lsn; /* of the last one given to the bus, or found empty */
+    bool touched;             /* holds changes of a table whose rows are being read, or will be */
     uint64_t dropped_lsn;     /* of the last one of which a table's coming copy is to hold changes */
     int64_t last_commit_us;
     const struct relation *rel; /* the last one looked up */
@@ -68,6 +71,7 @@ struct incoming {
 
 struct watch;
 struct added;
+struct snap;
 
 struct source {
     struct source_parts parts;
@@ -95,7 +99,9 @@ struct source {
     struct rels rels;
     struct stream stream;
     struct incoming in;
-    struct added *added;               /* tables waiting for their copy; NULL = none */
+    struct added *added;               /* tables without a key waiting for their copy; NULL = none */
+    struct snap *snap;                 /* tables with a key that are read beside the stream */
+    struct position copied;            /* last position given to a chunk */
     int64_t look_again_us;             /* mono: when tables without copy are looked at again; 0 = no */
     struct watch *watch;
     int64_t streaming_us;              /* mono: start of the last stream, for the pause after it */
@@ -146,6 +152,8 @@ struct tables_view {
 /* Bring publications in step with the chosen tables and tell which have no copy yet. first: E_PUBLICATION when
  * they do not serve; later a lack is only told. out->arena is the caller's to free. */
 int tables_sync(struct source *s, bool first, struct tables_view *out, struct err *e) MUST_CHECK;
+/* Begin the first copies of the tables that have a key; the others stay in view. */
+int tables_copy(struct source *s, struct tables_view *view, struct err *e) MUST_CHECK;
 /* Digest of the chosen tables and of the publications: another one means tables_sync has work. */
 int tables_digest(const struct source *s, PGconn *c, const struct config_list *patterns,
                   uint64_t *digest, struct err *e) MUST_CHECK;
@@ -174,7 +182,48 @@ int added_turn(struct source *s, struct err *e) MUST_CHECK;
 bool added_holds(struct source *s);
 void added_drop(struct source *s);
 
+/* ---- snap.c ---- */
+
+void snap_open(struct source *s);
+void snap_close(struct source *s);
+/* Before a session streams: what is stored, and from where on the snapshots have to see. */
+int snap_load(struct source *s, struct err *e) MUST_CHECK;
+int snap_session(struct source *s, struct err *e) MUST_CHECK;
+/* The session is over: what was read and not put is given up. */
+void snap_pause(struct source *s);
+/* Go on as far as goes without waiting; between transactions, and (receive) within one. */
+int snap_turn(struct source *s, struct err *e) MUST_CHECK;
+void snap_receive(struct source *s);
+/* Longest time until the next turn is due. */
+int64_t snap_wait_us(struct source *s);
+/* Make the list of runs that others see anew. */
+void snap_show(struct source *s);
+/* Begin the first copy of a table with a key. */
+int snap_begin(struct source *s, const struct catalog_table *t, struct err *e) MUST_CHECK;
+/* A first copy of the table is being made; begun: its first chunk is on the bus. */
+bool snap_copies(struct source *s, uint32_t oid, bool *begun);
+/* Any run of the table is there. */
+bool snap_reads(struct source *s, uint32_t oid);
+/* The table was not published for a while: begin again. Forget runs of tables that are not among these. */
+int snap_restart(struct source *s, uint32_t oid, struct err *e) MUST_CHECK;
+int snap_keep_only(struct source *s, const struct catalog_table *tables, int count, struct err *e) MUST_CHECK;
+/* The stream told of a row (or a truncate) of a table that is noted; of another form of the table; of a commit
+ * that held such changes. */
+void snap_note(struct source *s, const struct change *change, const struct txn *txn);
+void snap_spoil(struct source *s, uint32_t oid);
+void snap_settle(struct source *s, const struct txn *txn);
+
+/* ---- reread.c ---- */
+
+/* Fill the unchanged values of change->after into after (column_count values, texts in a) from its old row or from the table, where
+ * the transaction is visible. *gone: the row is not there any more, later changes tell. */
+int reread_row(struct source *s, const struct change *change, const struct txn *txn, struct arena *a,
+               struct value *after, bool *gone, struct err *e) MUST_CHECK;
+
 /* ---- stream.c ---- */
+
+/* Ask the server for a sign of life that tells how far it is; at most every 20 ms. */
+void stream_ask(struct source *s);
 
 /* Stream from the durable position on: 0 at a stop, -1 with the reason. */
 int stream_run(struct source *s, bool inserts_publication, struct err *e) MUST_CHECK;

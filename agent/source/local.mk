@@ -1,11 +1,15 @@
 libtailrace_a_SOURCES += \
 	agent/source/added.c \
 	agent/source/catalog.c agent/source/catalog.h \
+	agent/source/chunk.c agent/source/chunk.h \
 	agent/source/copies.c agent/source/copies.h \
 	agent/source/copy.c \
 	agent/source/copytext.c agent/source/copytext.h \
 	agent/source/feed.c \
 	agent/source/inner.h \
+	agent/source/keyset.c agent/source/keyset.h \
+	agent/source/lane.c \
+	agent/source/place.c \
 	agent/source/preflight.c agent/source/preflight.h \
 	agent/source/preflight_disk.c agent/source/preflight_local.h \
 	agent/source/preflight_publication.c agent/source/preflight_role.c \
@@ -14,13 +18,17 @@ libtailrace_a_SOURCES += \
 	agent/source/publication.c agent/source/publication.h \
 	agent/source/rels.c agent/source/rels.h \
 	agent/source/remove.c \
+	agent/source/reread.c \
+	agent/source/run.c agent/source/run.h \
 	agent/source/session.c \
 	agent/source/sign.c agent/source/sign.h \
 	agent/source/slot.c agent/source/slot.h \
+	agent/source/snap.c agent/source/snap.h \
 	agent/source/source.c agent/source/source.h \
 	agent/source/state.c agent/source/state.h \
 	agent/source/stream.c \
 	agent/source/tables.c \
 	agent/source/timeline.c agent/source/timeline.h \
+	agent/source/view.c agent/source/view.h \
 	agent/source/watch.c
 EXTRA_DIST += agent/source/README.md

@@ -15,6 +15,8 @@ struct rel_entry {
     uint32_t oid;              /* 0 = free */
     const struct relation *rel;
     bool chosen;               /* by the patterns in use */
+    bool noted;                /* its rows are being read, or will be: changes are noted */
+    bool incomplete;           /* a first copy is under way: targets may lack rows of it */
     uint64_t drop_below_lsn;   /* commits below are in a copy, or will be (UINT64_MAX) */
 };
 

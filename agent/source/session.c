@@ -9,6 +9,7 @@
 #include "agent/source/inner.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "agent/source/timeline.h"
 
@@ -136,7 +137,20 @@ static int copy_first(struct source *s, const struct slot_made *made, const stru
     return rc;
 }
 
-static int make_slot_and_copy(struct source *s, const struct tables_view *view, struct err *e)
+/* Tables with a key are read beside the stream. */
+static int copy_keyless(struct source *s, const struct slot_made *made, const struct tables_view *all, struct err *e)
+{
+    struct catalog_table *tables = mem_zalloc((size_t) all->copy_count + 1, sizeof *tables);
+    struct tables_view some = {.copy = tables};
+    for (int at = 0; at < all->copy_count; at++)
+        if (!s->config->source.copy || !all->copy[at].has_key)
+            some.copy[some.copy_count++] = all->copy[at];
+    int rc = copy_first(s, made, &some, e);
+    free(tables);
+    return rc;
+}
+
+static int make_slot_and_copy(struct source *s, struct tables_view *view, struct err *e)
 {
     const struct slot_order order = {s->config->source.slot, false};
     const struct slot_waiter waiter = {s, tell_wait};
@@ -148,14 +162,16 @@ static int make_slot_and_copy(struct source *s, const struct tables_view *view, 
     s->facts.start_lsn = made.lsn;
     if (save_phase(s, PHASE_COPYING, e))
         return -1;
-    if (copy_first(s, &made, view, e)) {
+    if (copy_keyless(s, &made, view, e)) {
         /* Half a copy cannot be gone on with; do not keep WAL for it. */
         struct err ignored = ERR_INIT;
         if (slot_drop(s->env, s->sql, order.name, &ignored) == 0)
             log_info(s->env->log, "source", "dropped slot %s of the unfinished copy", order.name);
         return -1;
     }
-    return save_phase(s, PHASE_READY, e);
+    if (save_phase(s, PHASE_READY, e))
+        return -1;
+    return s->config->source.copy ? tables_copy(s, view, e) : 0;
 }
 
 static int begin(struct source *s, struct err *e)
@@ -229,14 +245,14 @@ static int prepare(struct source *s, struct err *e)
 {
     enum state_verdict verdict;
     /* What counts from here on is only what the bus has durably. */
-    if (source_flush(s, e) || facts_load(s->parts.store, &s->facts, e) || connect_both(s, e) ||
-        decide(s, &verdict, e))
+    if (source_flush(s, e) || facts_load(s->parts.store, &s->facts, e) || snap_load(s, e) ||
+        connect_both(s, e) || decide(s, &verdict, e))
         return -1;
     open_writer(s);
     if (verdict == VERDICT_RECREATE) {
         log_info(s->env->log, "source", "slot %s is of a copy that did not end: it is made anew",
                  s->config->source.slot);
-        if (slot_drop(s->env, s->sql, s->config->source.slot, e))
+        if (slot_drop(s->env, s->sql, s->config->source.slot, e) || snap_keep_only(s, NULL, 0, e))
             return -1;
     }
     return verdict == VERDICT_STREAM ? go_on(s, e) : begin(s, e);

@@ -250,6 +250,7 @@ struct source *source_open(const struct source_parts *parts)
     arena_init(&s->scratch, 0, "source.row_max_mb");
     s->driver = decoder_find("pgoutput");
     s->decoder = s->driver->open();
+    snap_open(s);
     for (size_t at = 0; at < 4; at++)
         s->op_series[at] = metric_series(s->env->metrics, M_SOURCE_CHANGES, str_of(ops[at]));
     return s;
@@ -259,6 +260,7 @@ void source_close(struct source *s)
 {
     if (!s)
         return;
+    snap_close(s);
     if (s->writer)
         envelope_writer_close(s->writer);
     s->driver->close(s->decoder);

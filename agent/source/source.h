@@ -60,6 +60,18 @@ void source_reload(struct source *s, const struct config *config);
 void source_get_status(struct source *s, struct source_status *out);
 void source_close(struct source *s);
 
+#define SOURCE_SNAPSHOT_WAIT_MS 30000
+struct source_snapshot_wish {
+    const char *verb;  /* start, pause, resume or cancel */
+    const char *table; /* pattern schema.table */
+    const char *where; /* SQL condition, or NULL; for start */
+};
+/* Begin, pause, resume or cancel snapshots of tables with a key, and tell in report. Waits for the source thread.
+ * E_USAGE; E_TIMEOUT when the source does not stream. Any thread. */
+int source_snapshot(struct source *s, const struct source_snapshot_wish *wish, struct buf *report, struct err *e) MUST_CHECK;
+/* The snapshots under way as a JSON array. Any thread. */
+void source_list_snapshots(struct source *s, struct buf *out);
+
 /* Take away slot, publications and, on success, let the caller delete the state. confirm must be
  * the slot's name. Tells by finding what was taken away and what was not there. */
 int source_remove(const struct env *env, const struct config *config, const char *confirm,

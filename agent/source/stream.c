@@ -26,6 +26,7 @@
 #define SOON_US 50000             /* between feedbacks that tell of an idle end */
 #define MOVE_US 100000            /* between moves of the position without a transaction */
 #define ASK_US 5000000            /* silence after which a sign of life is asked for */
+#define ASK_SOON_US 20000         /* between signs of life that somebody waits for */
 #define SILENCE_US 60000000       /* silence after which the connection is given up */
 #define STOP_FLUSH_MS 5000
 
@@ -84,6 +85,12 @@ void stream_feedback(struct source *s, bool now)
     bool idle_end = all_durable(s) && st->durable_lsn > st->fed_lsn && since_us >= SOON_US;
     if (now || ask || idle_end || st->reply_wanted || since_us >= FEEDBACK_US)
         send_feedback(s, ask);
+}
+
+void stream_ask(struct source *s)
+{
+    if (s->stream.active && now_us(s) - s->stream.asked_us >= ASK_SOON_US)
+        send_feedback(s, true);
 }
 
 /* ---- moving without a transaction ---- */
@@ -250,6 +257,8 @@ static int wait_more(struct source *s, struct err *e)
         wait_us = MOVE_US;
     else if (st->durable_lsn > st->fed_lsn && all_durable(s))
         wait_us = SOON_US;
+    if (wait_us > snap_wait_us(s))
+        wait_us = snap_wait_us(s);
     int ready = pg_wait(s->env, s->repl, PQflush(s->repl) > 0, s->poll_fd, wait_us);
     if (ready & PG_WAIT_EXTRA)
         source_quiet(s);
@@ -274,13 +283,15 @@ static int at_boundary(struct source *s, struct err *e)
     if (!s->added && atomic_exchange(&s->tables_changed, false)) {
         struct tables_view view;
         int rc = tables_sync(s, false, &view, e);
+        if (!rc)
+            rc = tables_copy(s, &view, e);
         if (!rc && view.copy_count)
             return added_begin(s, &view, e);
         arena_free(&view.arena);
         if (rc)
             return -1;
     }
-    if (s->added && added_turn(s, e))
+    if ((s->added && added_turn(s, e)) || snap_turn(s, e))
         return -1;
     return move_position(s, e);
 }
@@ -301,6 +312,8 @@ static int turn(struct source *s, struct err *e)
     if (bus_room(s->parts.bus) == 0 && source_hold(s, e))
         return -1;
     int taken = take_messages(s, TURN_MESSAGES, e);
+    if (s->in.in_txn)
+        snap_receive(s);
     if (taken < 0 || at_boundary(s, e))
         return -1;
     int64_t at_us = now_us(s);
@@ -387,6 +400,8 @@ int stream_run(struct source *s, bool inserts_publication, struct err *e)
     s->in = (struct incoming){.last_commit_lsn = bus.durable.lsn,
                               .last_commit_us = bus.durable_commit_us};
     s->driver->restart(s->decoder);
+    if (snap_session(s, e))
+        return -1;
     PQsetNoticeReceiver(s->repl, on_notice, s);
     if (start(s, inserts_publication, e))
         return -1;
@@ -407,6 +422,7 @@ int stream_run(struct source *s, bool inserts_publication, struct err *e)
     }
     feed_abort(s);
     added_drop(s);
+    snap_pause(s);
     s->stream.active = false;
     atomic_store(&s->streaming, false);
     lag_connected(s->parts.lag, false);

@@ -48,6 +48,8 @@ static int check_lost(struct sync *y, struct err *e)
         bool copied;
         if (!y->plan.missing[at])
             continue;
+        if (snap_restart(s, t->oid, e))
+            return -1;
         if (!known_copied(y, t, &copied, e))
             return -1;
         if (!copied)
@@ -129,7 +131,8 @@ static int list_copies(struct sync *y, bool first, struct tables_view *out, stru
             continue;
         if (!known_copied(y, t, &copied, e))
             return -1;
-        if (copied && !first)
+        bool begun;
+        if ((copied && !first) || (snap_copies(s, t->oid, &begun) && !first))
             continue;
         if (!first && s->config->source.copy && may_read(s, t, &may, e))
             return -1;
@@ -236,7 +239,8 @@ static int sync_all(struct sync *y, bool first, struct tables_view *out, struct 
         return -1;
     tell_inserts_only(y);
     out->inserts_exists = y->plan.inserts_exists;
-    if (copies_each(s->parts.store, y, forget_unchosen, e) || list_copies(y, first, out, e))
+    if (copies_each(s->parts.store, y, forget_unchosen, e) ||
+        snap_keep_only(s, y->tables, y->count, e) || list_copies(y, first, out, e))
         return -1;
     if (!first && !s->config->source.copy && skip_copies(s, out, e))
         return -1;
@@ -262,6 +266,21 @@ int tables_sync(struct source *s, bool first, struct tables_view *out, struct er
     int rc = sync_all(&y, first, out, e);
     publication_plan_free(&y.plan);
     return rc;
+}
+
+int tables_copy(struct source *s, struct tables_view *view, struct err *e)
+{
+    int kept = 0;
+    for (int at = 0; at < view->copy_count; at++) {
+        const struct catalog_table *t = &view->copy[at];
+        if (t->has_key && snap_begin(s, t, e))
+            return -1;
+        if (!t->has_key)
+            view->copy[kept++] = *t;
+    }
+    view->copy_count = kept;
+    snap_show(s);
+    return 0;
 }
 
 static void digest_add(uint64_t *digest, struct str bytes)

@@ -86,7 +86,8 @@ static int send_values(struct pgs *s, struct pgs_table *t, struct pgs_stmt *st, 
     for (int at = 0; at < st->param_count; at++)
         s->values[at] = s->offsets[at] == SIZE_MAX ? NULL : s->text.p + s->offsets[at];
     snprintf(expected, sizeof expected, "%d", rows);
-    s->values[st->param_count] = expected;
+    /* Without a number nothing is demanded: a chunk of the copy will bring the row. */
+    s->values[st->param_count] = t->incomplete ? NULL : expected;
     bool by_name = !st->many || st->kind == PGS_INSERT;
     if (by_name && prepare(s, t, st, e))
         return -1;

@@ -188,6 +188,24 @@ static int describe_columns(struct pgs *s, struct pgs_table *t, bool *found, str
     return done;
 }
 
+/* A copy of this table into this target has begun and not come to its end. */
+static int describe_copy(struct pgs *s, struct pgs_table *t, struct err *e)
+{
+    char *space = mem_strndup(pgs_space(s, t->rel)), *name = mem_strndup(t->rel->name);
+    const char *values[] = {s->env.route, space, name, NULL};
+    PGresult *res;
+    int done = pipe_query(&s->pipe, "look for a copy under way",
+                          "SELECT EXISTS (SELECT FROM tailrace.copy WHERE route = $1 AND table_schema = $2"
+                          " AND table_name = $3 AND NOT done)", values, &res, e);
+    free(space);
+    free(name);
+    if (done)
+        return -1;
+    t->incomplete = pg_bool(res, 0, 0);
+    PQclear(res);
+    return 0;
+}
+
 static int describe(struct pgs *s, struct pgs_table *t, struct err *e)
 {
     bool found;
@@ -205,6 +223,8 @@ static int describe(struct pgs *s, struct pgs_table *t, struct err *e)
     }
     if (!t->rel->key_count)
         return 0;
+    if (describe_copy(s, t, e))
+        return -1;
     PGresult *res;
     if (ask(s, t->rel, sql_indexes, &res, e))
         return -1;

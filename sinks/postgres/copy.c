@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "agent/net/pg.h"
+#include "schemas/envelope.h"
 #include "sinks/postgres/session.h"
 
 struct earlier {
@@ -141,6 +142,21 @@ static int end_copy(struct pgs *s, const char *topic, struct err *e)
     return 0;
 }
 
+/* The descriptions of the topic's table tell whether its copy is under way. */
+static void tell_tables(struct pgs *s, struct str topic, bool incomplete)
+{
+    struct arena a;
+    struct str prefix = str_of(s->env.config->name);
+    arena_init(&a, 0, "name of a topic");
+    for (size_t bucket = 0; bucket < PGS_BUCKETS; bucket++)
+        for (struct pgs_table *t = s->tables[bucket]; t; t = t->next) {
+            if (str_eq(envelope_topic(&a, prefix, t->rel->space, t->rel->name), topic))
+                t->incomplete = incomplete && t->rel->key_count;
+            arena_reset(&a);
+        }
+    arena_free(&a);
+}
+
 int pgs_copy_mark(struct pgs *s, const struct mark *mark, const struct relation *rel, struct err *e)
 {
     char lsn[LSN_TEXT_LEN];
@@ -152,6 +168,8 @@ int pgs_copy_mark(struct pgs *s, const struct mark *mark, const struct relation 
         done = begin_copy(s, topic, lsn_text(mark->pos.lsn, lsn), rel, e);
     if (!done && mark->flags & MARK_COPY_LAST)
         done = end_copy(s, topic, e);
+    if (!done)
+        tell_tables(s, mark->topic, !(mark->flags & MARK_COPY_LAST));
     free(topic);
     return done;
 }

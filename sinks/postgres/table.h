@@ -58,6 +58,7 @@ struct pgs_table {
     struct str keys;             /* "id, line", for messages */
     bool only;                   /* ordinary table: ONLY, children are tables of their own */
     bool upsert;                 /* ON CONFLICT can use the key's index */
+    bool incomplete;             /* its first copy is under way: an update may find no row */
     bool overriding;             /* has an identity column that is generated always */
     struct pgs_column *columns;  /* rel->column_count */
     struct pgs_stmt *statements;

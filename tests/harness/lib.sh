@@ -158,11 +158,20 @@ status() { cli "$1" status --json 2>/dev/null | jq -r "$2" 2>/dev/null; }
 status_is() { [ "$(status "$1" "$2")" = "$3" ]; }
 log_has() { grep -qE -- "$2" "$W/$1/log"; }
 streaming() { until_true "${2:-30}" status_is "$1" .source.state streaming; }
-# synced SOURCE TARGET SECONDS: every commit of the source so far is on the target (shown by a row of tr_mark that follows them).
+# synced SOURCE TARGET SECONDS: copies are at their end, and every commit of the source so far is on the target (shown by a
+# row of tr_mark that follows them).
+# agents_copied: no agent that lives has rows left to copy; one that cannot be asked yet may have.
+agents_copied() {
+    local a
+    for a in ${AGENTS[@]+"${AGENTS[@]}"}; do
+        ! agent_lives "$a" || status_is "$a" 'if (.source.state | IN("starting", "waiting", "copying")) then 1 else (.snapshots | length) end' 0 || return 1
+    done
+}
 MARK=0
 mark_table() { q "$1" 'CREATE TABLE IF NOT EXISTS tr_mark (n bigint PRIMARY KEY, at timestamptz DEFAULT now())'; }
 synced() {
     MARK=$((MARK + 1))
+    until_true "$3" agents_copied || return 1
     q "$1" "INSERT INTO tr_mark VALUES ($MARK)" || return 1
     until_true "$3" q_is "$2" "SELECT count(*) FROM tr_mark WHERE n = $MARK" 1
 }
