@@ -32,6 +32,7 @@ enum bus_state { BUS_OK, BUS_AT_BUDGET, BUS_DISK_FULL, BUS_FAILED };
 struct bus_status {
     enum bus_state state;
     uint64_t first_offset, committed_offset, durable_offset; /* [first, committed) can be read */
+    uint64_t taken_offset; /* before it every reader has taken all; committed_offset without readers */
     uint64_t stored_bytes, max_bytes, pending_bytes;
     struct position durable;  /* of the last durable stream transaction */
     uint64_t durable_end_lsn; /* what may be confirmed to the source */

@@ -200,6 +200,15 @@ static int begin_epoch(struct local_bus *b, const char *const *groups, int count
 
 /* ---- driver ---- */
 
+static uint64_t lowest_taken(const struct local_bus *b)
+{
+    uint64_t low = b->committed;
+    for (int at = 0; at < b->group_count; at++)
+        if (b->groups[at].name && b->groups[at].taken < low)
+            low = b->groups[at].taken;
+    return low;
+}
+
 static void local_status(struct bus *base, struct bus_status *out)
 {
     struct local_bus *b = local_of(base);
@@ -210,6 +219,7 @@ static void local_status(struct bus *base, struct bus_status *out)
         .first_offset = b->first,
         .committed_offset = b->committed,
         .durable_offset = b->durable,
+        .taken_offset = lowest_taken(b),
         .stored_bytes = atomic_load(&b->stored),
         .max_bytes = b->o.max_bytes,
         .pending_bytes = atomic_load(&b->pending),

@@ -20,17 +20,37 @@ struct placing {
 
 /* ---- when ---- */
 
+/* Chunks that targets have not taken yet: what the stream brings has to wait behind them. */
+static size_t behind_bytes(struct snap *n, uint64_t taken_offset)
+{
+    size_t bytes = 0;
+    int kept = 0;
+    for (int at = 0; at < n->put_count; at++) {
+        if (n->put[at].end_offset <= taken_offset)
+            continue;
+        bytes += n->put[at].bytes;
+        n->put[kept++] = n->put[at];
+    }
+    n->put_count = kept;
+    return bytes;
+}
+
 bool place_due(struct lane *l)
 {
     struct source *s = l->s;
     struct bus_status bus;
     uint64_t at_lsn = s->stream.move_lsn > s->stream.put_end_lsn ? s->stream.move_lsn : s->stream.put_end_lsn;
-    if (at_lsn < l->view.high_lsn)
+    if (at_lsn < l->view.high_lsn) {
+        stream_ask(s);
         return false;
+    }
     if (bus_room(s->parts.bus) == 0)
         return false;
     bus_get_status(s->parts.bus, &bus);
-    return bus.durable_offset >= l->run->put_offset;
+    if (s->snap->put_count == PUT_MAX)
+        (void) behind_bytes(s->snap, bus.taken_offset);
+    return bus.durable_offset >= l->run->put_offset && s->snap->put_count < PUT_MAX &&
+           behind_bytes(s->snap, bus.taken_offset) < BEHIND_BYTES;
 }
 
 /* ---- deciding ---- */
@@ -151,6 +171,7 @@ static int put_chunk(struct placing *p, struct err *e)
     }
     bus_get_status(s->parts.bus, &bus);
     r->put_offset = bus.committed_offset;
+    s->snap->put[s->snap->put_count++] = (struct snap_put){bus.committed_offset, c.bytes};
     r->chunks++;
     return 0;
 }

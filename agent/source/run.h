@@ -42,6 +42,7 @@ struct run {
     int64_t rows_before; /* rows when this process took it up, and when (mono): for the rate */
     int64_t taken_us;
     int64_t retry_us;   /* mono: not before */
+    int failures;       /* since its last chunk, of a kind that does not pass */
     bool working;       /* a lane has it */
     char why[256];      /* what it waits for, or the last error; empty = it works */
 };

@@ -65,6 +65,10 @@ struct lane {
     int64_t told_us;
 };
 
+#define PUT_MAX 256
+#define BEHIND_BYTES ((size_t) 4 << 20) /* of chunks that targets lack, before more are put */
+struct snap_put { uint64_t end_offset; size_t bytes; };
+
 struct unsettled { uint32_t xid; uint64_t commit_lsn; };
 
 /* A wish from another thread, on its stack. */
@@ -84,6 +88,8 @@ struct snap {
     struct unsettled *unsettled; /* streamed, of tables here, and not yet seen by a snapshot */
     int unsettled_count;
     uint64_t fence_xid, fence_lsn; /* what ended before counts as streamed and not yet seen */
+    struct snap_put put[PUT_MAX]; /* chunks that targets may lack */
+    int put_count;
     bool loaded, risk;
     int64_t told_us, turned_us;
     struct snap_ask *ask;    /* under the source's lock */

@@ -1,25 +1,24 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2086,SC1091
-# usage: snapshot_kill.sh [--kills N] [--seed S] [--power] [--sync] [--plant stale] [--source V] [--target V] [--rate N] [--rows N]
+# usage: snapshot_kill.sh [--kills N] [--seed S] [--power] [--source V] [--target V] [--rate N] [--rows N]
 # check.sh runs: snapshot_kill.sh --kills 10 --seed 21 --rows 60000
 # check.sh runs: snapshot_kill.sh --kills 6 --seed 22 --rows 40000 --power --source debian --target 18
 #
 # First copies under load and kills. The tables are read in chunks while a load changes them; agent (kill -9), source and
-# target are killed at random moments of it. Then the load ends, everything drains, and the target is compared:
+# target are killed at random moments of it. When all are copied, one is taken out of the publication and so copied again. Then the load ends, everything drains, and the target is compared:
 #   changes=N kills=N kills_in_copy=N lost=0 duplicated=0 stale=0 ...
 # lost: rows of the source that the target lacks. duplicated: rows that only the target has, versions of a row that were
 # applied more often than once by the stream and once by a chunk, and rows deleted more than once. stale: a version of a
 # row that was applied after a later version of it. Each version carries a number (column seq, from a sequence, given while
 # the row is locked), and a trigger on the target (ENABLE ALWAYS) writes each that is applied.
-#   --sync    commits of the load wait for a synchronous standby that is slow: they are streamed long before they are visible
 #   --power   as in kill.sh
 . "$(dirname "$0")/../harness/lib.sh"
 
-KILLS=50 SEED=$RANDOM POWER='' SYNC='' SRC_V=18 DST_V=debian RATE=400 ROWS=300000
+KILLS=50 SEED=$RANDOM POWER='' SRC_V=18 DST_V=debian RATE=400 ROWS=300000
 while [ $# -gt 0 ]; do
     case $1 in
-        --kills) KILLS=$2; shift ;; --seed) SEED=$2; shift ;; --power) POWER=1 ;; --sync) SYNC=1 ;;
+        --kills) KILLS=$2; shift ;; --seed) SEED=$2; shift ;; --power) POWER=1 ;;
         --source) SRC_V=$2; shift ;; --target) DST_V=$2; shift ;; --rate) RATE=$2; shift ;; --rows) ROWS=$2; shift ;;
         *) sed -n '4p' "$0" | cut -c3-; exit 2 ;;
     esac
@@ -57,6 +56,10 @@ BEGIN
         VALUES (TG_ARGV[0], left(TG_OP, 1)::"char", r.id::text, r.seq);
     RETURN NULL;
 END $$;
+CREATE FUNCTION audit.emptied() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO audit.effects (tbl, op) VALUES (TG_ARGV[0], 'T'); RETURN NULL; END $$;
+-- what was applied between two copies of a table
+CREATE VIEW audit.applied AS SELECT *, count(*) FILTER (WHERE op = 'T') OVER (PARTITION BY tbl ORDER BY n) AS copy FROM audit.effects;
 SQL
 }
 triggers_make() {
@@ -64,6 +67,10 @@ triggers_make() {
     for t in acc doc part; do
         q target "CREATE TRIGGER note AFTER INSERT OR UPDATE OR DELETE ON $t FOR EACH ROW EXECUTE FUNCTION audit.note('$t')" >/dev/null
     done
+    for t in acc doc part; do
+        q target "CREATE TRIGGER emptied AFTER TRUNCATE ON $t EXECUTE FUNCTION audit.emptied('$t')" >/dev/null
+    done
+    for t in acc doc part; do q target "ALTER TABLE $t ENABLE ALWAYS TRIGGER emptied" >/dev/null; done
     for t in acc doc part_a part_b; do q target "ALTER TABLE $t ENABLE ALWAYS TRIGGER note" >/dev/null; done
 }
 rows_make() {
@@ -167,12 +174,21 @@ agent_watch() {
     note "agent ended by itself: $(tail -n 1 "$W/agent/log")"
     agent_up
 }
-copying() { [ "$(status agent '.snapshots | length')" != 0 ]; }
+# A table that was not published for a while is copied again; the agent sees it when it starts.
+copy_again() {
+    local t=(acc acc doc part)
+    COPIES=$((COPIES + 1))
+    q source "ALTER PUBLICATION tailrace_snapkill DROP TABLE ${t[$((RANDOM % 4))]}" 2>/dev/null
+    agent_kill agent
+    [ -z "$POWER" ] || power_undo >>"$W/undone"
+    agent_up
+    until_true 10 copying
+    sleep "0.$(printf %03d $((RANDOM % 300)))"
+}
+copying() { local n; n=$(status agent '.snapshots | length'); [ -n "$n" ] && [ "$n" != 0 ]; }
 
 begin() {
-    local more=''
-    [ -z "$SYNC" ] || more=$'synchronous_commit = on'
-    pg_start source "$SRC_V" "$more"
+    pg_start source "$SRC_V"
     pg_start target "$DST_V"
     tables_make source; tables_make target; triggers_make; rows_make
     SEQ0=$(q source "SELECT last_value FROM s")
@@ -184,7 +200,7 @@ begin() {
 count_rows() {
     local t lost=0 more=0 n
     for t in $TABLES; do
-        q target "DROP TABLE IF EXISTS audit.src; CREATE TABLE audit.src (r text)"
+        q target "DROP TABLE IF EXISTS audit.src; CREATE TABLE audit.src (r text)" 2>/dev/null
         q source "\\copy (SELECT x::text FROM $t x) TO STDOUT" | psql -XqAt -v ON_ERROR_STOP=1 -d "$(sock target)" -c '\copy audit.src FROM STDIN' || die "cannot compare $t"
         n=$(q target "SELECT count(*) FROM (SELECT r FROM audit.src EXCEPT ALL SELECT x::text FROM $t x) y"); lost=$((lost + n))
         [ "$n" = 0 ] || q target "SELECT '  lost $t ' || left(r, 60) FROM (SELECT r FROM audit.src EXCEPT ALL SELECT x::text FROM $t x) y LIMIT 5" >&2
@@ -196,13 +212,13 @@ count_rows() {
 count_effects() {
     local n
     # by the stream at most once, by chunks at most once
-    n=$(q target "SELECT coalesce(sum(c - 2), 0) FROM (SELECT count(*) AS c FROM audit.effects WHERE op <> 'D' GROUP BY tbl, key, seq HAVING count(*) > 2) x")
+    n=$(q target "SELECT coalesce(sum(c - 2), 0) FROM (SELECT count(*) AS c FROM audit.applied WHERE op IN ('I', 'U') GROUP BY tbl, copy, key, seq HAVING count(*) > 2) x")
     DUPLICATED=$((DUPLICATED + n))
-    n=$(q target "SELECT coalesce(sum(c - 1), 0) FROM (SELECT count(*) AS c FROM audit.effects WHERE op = 'D' GROUP BY tbl, key, seq HAVING count(*) > 1) x")
+    n=$(q target "SELECT coalesce(sum(c - 1), 0) FROM (SELECT count(*) AS c FROM audit.applied WHERE op = 'D' GROUP BY tbl, copy, key, seq HAVING count(*) > 1) x")
     DUPLICATED=$((DUPLICATED + n))
-    STALE=$(q target "SELECT count(*) FROM (SELECT seq, max(seq) OVER (PARTITION BY tbl, key ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM audit.effects WHERE op <> 'D') x WHERE seq < before")
-    TWICE=$(q target "SELECT count(*) FROM (SELECT 1 FROM audit.effects WHERE op <> 'D' AND seq <= $SEQ0 GROUP BY tbl, key, seq HAVING count(*) > 1) x")
-    q target "SELECT '  stale ' || tbl || ' ' || key || ' ' || seq || ' after ' || before FROM (SELECT *, max(seq) OVER (PARTITION BY tbl, key ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM audit.effects WHERE op <> 'D') x WHERE seq < before LIMIT 10"
+    STALE=$(q target "SELECT count(*) FROM (SELECT seq, max(seq) OVER (PARTITION BY tbl, key ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM audit.effects WHERE op IN ('I', 'U')) x WHERE seq < before")
+    TWICE=$(q target "SELECT count(*) FROM (SELECT 1 FROM audit.applied WHERE op IN ('I', 'U') AND seq <= $SEQ0 GROUP BY tbl, copy, key, seq HAVING count(*) > 1) x")
+    q target "SELECT '  stale ' || tbl || ' ' || key || ' ' || seq || ' after ' || before FROM (SELECT *, max(seq) OVER (PARTITION BY tbl, key ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM audit.effects WHERE op IN ('I', 'U')) x WHERE seq < before LIMIT 10"
 }
 
 if [ -n "$POWER" ]; then . "$(dirname "$0")/../harness/power.sh"; fi
@@ -210,7 +226,7 @@ begin
 load_script
 load_run & LOAD=$!
 CHILDREN+=("$LOAD")
-ENDED=0 IN_COPY=0
+ENDED=0 IN_COPY=0 COPIES=1
 note "seed=$SEED source=$(q source 'SHOW server_version' | cut -d' ' -f1) target=$(q target 'SHOW server_version' | cut -d' ' -f1)"
 sleep 0.5
 agent_up
@@ -219,6 +235,7 @@ until_true 60 eval 'q_is target "SELECT count(*) > 0 FROM acc" t' || { tail -n 2
 for ((n = 1; n <= KILLS; n++)); do
     sleep "0.$(printf %03d $((50 + RANDOM % 550)))"
     agent_watch
+    copying || copy_again
     ! copying || IN_COPY=$((IN_COPY + 1))
     dice=$((RANDOM % 10))
     if [ $dice -lt 7 ]; then kill_one agent; elif [ $dice -lt 9 ]; then kill_one source; else kill_one target; fi
@@ -231,7 +248,7 @@ synced source target 90 || { tail -n 20 "$W/agent/log"; note "the last commit di
 count_rows
 count_effects
 verified agent || FAILED=1
-result="changes=$(q source "SELECT last_value - $SEQ0 FROM s") kills=$KILLS kills_in_copy=$IN_COPY lost=$LOST duplicated=$DUPLICATED stale=$STALE rows_read_twice=$TWICE ended=$ENDED seconds=$((SECONDS - started)) seed=$SEED"
+result="changes=$(q source "SELECT last_value - $SEQ0 FROM s") kills=$KILLS kills_in_copy=$IN_COPY copies=$COPIES lost=$LOST duplicated=$DUPLICATED stale=$STALE rows_read_twice=$TWICE ended=$ENDED seconds=$((SECONDS - started)) seed=$SEED"
 note "$result"
 [ $ENDED -eq 0 ] || FAILED=1
 [ $IN_COPY -gt 0 ] || { note "no kill met a copy"; FAILED=1; }
