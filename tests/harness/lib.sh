@@ -132,6 +132,7 @@ http: { listen: 127.0.0.1:$PORT }
 ${C_MORE:-}
 YAML
     chmod 600 "$W/$1/tailrace.yaml"
+    cp -p "$W/$1/tailrace.yaml" "$W/$1/asked.yaml" # stays good when a test makes the other one bad
 }
 # agent_start AGENT [ENV=VALUE...]: run it in the background; its log is $W/AGENT/log.
 agent_start() {
@@ -164,7 +165,9 @@ streaming() { until_true "${2:-30}" status_is "$1" .source.state streaming; }
 agents_copied() {
     local a
     for a in ${AGENTS[@]+"${AGENTS[@]}"}; do
-        ! agent_lives "$a" || status_is "$a" 'if (.source.state | IN("starting", "waiting", "copying")) then 1 else (.snapshots | length) end' 0 || return 1
+        agent_lives "$a" && [ -e "$W/$a/asked.yaml" ] || continue
+        [ "$("$TAILRACE" status --json --config "$W/$a/asked.yaml" 2>/dev/null |
+            jq 'if (.source.state | IN("starting", "waiting", "copying")) then 1 else (.snapshots | length) end' 2>/dev/null)" = 0 ] || return 1
     done
 }
 MARK=0

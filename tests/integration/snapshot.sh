@@ -189,12 +189,13 @@ case_altered() {
     C_SOURCE_MORE='  snapshot_parallel: 3' C_SENTINEL=500 agent_config "$A" source target
     agent_start "$A"
     must "in the middle" until_true 20 eval '[ "$(rows_of public.big)" -gt 2000 ] 2>/dev/null' || return
+    must "there is a table for it" until_true 20 q_is target "SELECT to_regclass('big') IS NOT NULL" t || return
+    q target "ALTER TABLE big ADD extra text DEFAULT 'x'" # before the source's, so that no row waits for it
     q source "TRUNCATE cleared; INSERT INTO cleared VALUES (1, 'after')"
     q source "ALTER TABLE big ADD extra text DEFAULT 'x', DROP n"
     q source "UPDATE big SET extra = 'y' WHERE id % 100 = 0"
     q source "DROP TABLE doomed"
     q source "VACUUM FULL big"
-    q target "ALTER TABLE big ADD extra text DEFAULT 'x'"
     must "ends" until_true 60 agents_copied || return
     q target "ALTER TABLE big DROP n"
     must "drains" synced source target 60
