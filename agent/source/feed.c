@@ -187,19 +187,19 @@ static int put_moved(struct source *s, const struct change *change, const struct
 {
     struct arena a;
     struct change gone = *change, come = *change;
-    bool missing = false;
     gone.op = OP_DELETE;
     gone.after = NULL;
     if (write_change(s, &gone, txn, e))
         return -1;
     arena_init(&a, 0, "source.row_max_mb");
-    struct value *after = arena_zalloc(&a, (size_t) change->rel->column_count + 1, sizeof *after);
-    int rc = reread_row(s, change, txn, &a, after, &missing, e);
+    struct reread row = {.a = &a};
+    row.after = arena_zalloc(&a, (size_t) change->rel->column_count + 1, sizeof *row.after);
+    int rc = reread_row(s, change, txn, &row, e);
     come.op = OP_CREATE;
     come.old = OLD_NONE;
     come.before = NULL;
-    come.after = after;
-    if (!rc && !missing)
+    come.after = row.after;
+    if (!rc && !row.gone)
         rc = write_change(s, &come, txn, e);
     arena_free(&a);
     return rc;

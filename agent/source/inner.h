@@ -184,6 +184,7 @@ void added_drop(struct source *s);
 
 /* ---- snap.c ---- */
 
+/* Nothing is read before snap_load; close gives all back. */
 void snap_open(struct source *s);
 void snap_close(struct source *s);
 /* Before a session streams: what is stored, and from where on the snapshots have to see. */
@@ -215,10 +216,16 @@ void snap_settle(struct source *s, const struct txn *txn);
 
 /* ---- reread.c ---- */
 
-/* Fill the unchanged values of change->after into after (column_count values, texts in a) from its old row or from the table, where
- * the transaction is visible. *gone: the row is not there any more, later changes tell. */
-int reread_row(struct source *s, const struct change *change, const struct txn *txn, struct arena *a,
-               struct value *after, bool *gone, struct err *e) MUST_CHECK;
+struct reread {
+    struct arena *a;     /* of the texts that are read */
+    struct value *after; /* column_count values */
+    bool gone;           /* the row is not there any more: later changes tell */
+};
+
+/* The new row of a change as a whole: its unchanged values from the old row or, as soon as the
+ * transaction is visible there, from the table. E_STOPPED. */
+int reread_row(struct source *s, const struct change *change, const struct txn *txn, struct reread *out,
+               struct err *e) MUST_CHECK;
 
 /* ---- stream.c ---- */
 

@@ -24,6 +24,7 @@ libtailrace_a_SOURCES += \
 	agent/source/sign.c agent/source/sign.h \
 	agent/source/slot.c agent/source/slot.h \
 	agent/source/snap.c agent/source/snap.h \
+	agent/source/snap_ask.c \
 	agent/source/source.c agent/source/source.h \
 	agent/source/state.c agent/source/state.h \
 	agent/source/stream.c \

@@ -75,25 +75,26 @@ static int look(struct source *s, const char *sql, const struct txn *txn, uint64
     return rc;
 }
 
-static void take_found(const struct relation *rel, const PGresult *res, struct arena *a, struct value *after)
+static void take_found(const struct relation *rel, const PGresult *res, struct reread *out)
 {
+    struct value *after = out->after;
     for (int at = 0; at < rel->column_count; at++) {
         if (after[at].state != VALUE_UNCHANGED)
             continue;
         bool null = PQgetisnull(res, 0, 4 + at);
-        after[at] = (struct value){null ? VALUE_NULL : VALUE_SET, arena_str(a, pg_text(res, 0, 4 + at))};
+        after[at] = (struct value){null ? VALUE_NULL : VALUE_SET, arena_str(out->a, pg_text(res, 0, 4 + at))};
     }
 }
 
-int reread_row(struct source *s, const struct change *change, const struct txn *txn, struct arena *a,
-               struct value *after, bool *gone, struct err *e)
+int reread_row(struct source *s, const struct change *change, const struct txn *txn, struct reread *out,
+               struct err *e)
 {
     struct buf sql = BUF_INIT;
     PGresult *res = NULL;
     uint64_t replayed_lsn = 0;
     int rc = 0;
-    *gone = false;
-    if (take_old(change, after))
+    out->gone = false;
+    if (take_old(change, out->after))
         return 0;
     add_sql(change, &sql);
     while (!rc) {
@@ -107,13 +108,13 @@ int reread_row(struct source *s, const struct change *change, const struct txn *
     if (rc < 0 && e->code == E_PG_QUERY) { /* table or column went since: later changes tell */
         log_err(s->env->log, "source", e);
         err_clear(e);
-        *gone = true;
+        out->gone = true;
         rc = 0;
     }
     if (rc > 0) {
-        *gone = !pg_bool(res, 0, 3);
-        if (!*gone)
-            take_found(change->rel, res, a, after);
+        out->gone = !pg_bool(res, 0, 3);
+        if (!out->gone)
+            take_found(change->rel, res, out);
     }
     PQclear(res);
     buf_free(&sql);

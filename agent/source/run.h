@@ -53,6 +53,7 @@ static inline bool run_complete(const struct run *r)
     return r->now.ended && !r->now.pending.len;
 }
 
+/* A run of which nothing is known but the table and the condition, both copied; and parts of it. */
 struct run *run_new(struct str space, struct str name, const char *where);
 void run_free(struct run *r);
 void progress_free(struct run_progress *p);

@@ -110,7 +110,7 @@ void snap_pause(struct source *s)
 
 /* ---- runs ---- */
 
-static struct run *find(const struct snap *n, uint32_t oid)
+struct run *run_find(const struct snap *n, uint32_t oid)
 {
     for (int at = 0; at < n->run_count; at++)
         if (n->runs[at]->oid == oid)
@@ -120,17 +120,17 @@ static struct run *find(const struct snap *n, uint32_t oid)
 
 bool snap_copies(struct source *s, uint32_t oid, bool *begun)
 {
-    const struct run *r = find(s->snap, oid);
+    const struct run *r = run_find(s->snap, oid);
     *begun = r && r->now.begun;
     return r && r->fresh;
 }
 
 bool snap_reads(struct source *s, uint32_t oid)
 {
-    return find(s->snap, oid) != NULL;
+    return run_find(s->snap, oid) != NULL;
 }
 
-static void free_lane_of(struct snap *n, const struct run *r)
+void run_leave(struct snap *n, const struct run *r)
 {
     for (int at = 0; at < LANES_MAX; at++)
         if (n->lanes[at].run == r)
@@ -138,11 +138,11 @@ static void free_lane_of(struct snap *n, const struct run *r)
 }
 
 /* Take the run out of the list and out of the store. */
-static int drop_run(struct source *s, struct run *r, struct err *e)
+int run_drop(struct source *s, struct run *r, struct err *e)
 {
     struct snap *n = s->snap;
     int at = 0;
-    free_lane_of(n, r);
+    run_leave(n, r);
     if (run_forget(s->parts.store, r, &s->copied, e))
         return -1;
     while (n->runs[at] != r)
@@ -165,7 +165,7 @@ static int server_lsn(struct source *s, uint64_t *lsn, struct err *e)
     return 0;
 }
 
-static int add_run(struct source *s, const struct catalog_table *t, const char *where, bool fresh, struct err *e)
+int run_add(struct source *s, const struct catalog_table *t, const char *where, bool fresh, struct err *e)
 {
     struct snap *n = s->snap;
     struct run *r = run_new(t->space, t->name, where);
@@ -187,28 +187,28 @@ static int add_run(struct source *s, const struct catalog_table *t, const char *
 
 int snap_begin(struct source *s, const struct catalog_table *t, struct err *e)
 {
-    struct run *r = find(s->snap, t->oid);
+    struct run *r = run_find(s->snap, t->oid);
     if (r && r->fresh)
         return 0;
-    if (r && drop_run(s, r, e))
+    if (r && run_drop(s, r, e))
         return -1;
     if (s->snap->run_count >= RUNS_MAX)
         return err_set(e, E_CONFIG, "more than %d tables are to be copied at once", RUNS_MAX);
-    return add_run(s, t, "", true, e);
+    return run_add(s, t, "", true, e);
 }
 
 int snap_restart(struct source *s, uint32_t oid, struct err *e)
 {
-    struct run *r = find(s->snap, oid);
+    struct run *r = run_find(s->snap, oid);
     if (!r)
         return 0;
     if (!r->fresh)
-        return drop_run(s, r, e);
+        return run_drop(s, r, e);
     if (!r->now.begun)
         return 0;
     log_warn(s->env->log, "source", "table %s.%s was not fully published for a while: its copy is begun again",
              r->space, r->name);
-    free_lane_of(s->snap, r);
+    run_leave(s->snap, r);
     progress_free(&r->now);
     r->now = (struct run_progress){.begun = false};
     if (source_flush(s, e) || server_lsn(s, &r->lsn, e) ||
@@ -230,7 +230,7 @@ int snap_keep_only(struct source *s, const struct catalog_table *tables, int cou
             continue;
         log_info(s->env->log, "source", "snapshot of %s.%s ends: the table is not chosen or not there any more",
                  r->space, r->name);
-        if (drop_run(s, r, e))
+        if (run_drop(s, r, e))
             return -1;
     }
     return 0;
@@ -243,7 +243,7 @@ static int finish(struct source *s, struct run *r, struct err *e)
     log_info(s->env->log, "source", "copied %s.%s: %lld rows", r->space, r->name, (long long) r->now.rows);
     if (r->fresh && copies_put(s->parts.store, str_of(r->space), str_of(r->name), &fact, e))
         return -1;
-    return drop_run(s, r, e);
+    return run_drop(s, r, e);
 }
 
 static int finish_ended(struct source *s, struct err *e)
@@ -325,7 +325,7 @@ static int lane_failed(struct source *s, struct lane *l, struct err *e)
     lane_close(l);
     if (person)
         atomic_store(&s->tables_changed, true); /* it may be gone, or have no key any more */
-    if (person && !r->fresh && drop_run(s, r, e))
+    if (person && !r->fresh && run_drop(s, r, e))
         return -1;
     err_clear(e);
     return 0;
@@ -419,202 +419,6 @@ static void look_at_risk(struct source *s)
     snap_pause(s);
 }
 
-/* ---- asked by others ---- */
-
-static void add_run_json(struct source *s, const struct run *r, struct buf *out)
-{
-    const char *state = r->paused ? "paused" : s->snap->risk ? "paused_wal" : run_complete(r) ? "ending"
-                                  : r->working ? "reading" : *r->why ? "retrying" : "waiting";
-    int64_t took_us = now_us(s) - r->taken_us, rows = r->now.rows - r->rows_before;
-    int64_t left = r->expected > r->now.rows ? r->expected - r->now.rows : 0;
-    buf_addf(out, "{\"id\":%llu,\"table\":", (unsigned long long) r->id);
-    struct buf name = BUF_INIT;
-    buf_addf(&name, "%s.%s", r->space, r->name);
-    buf_add_json(out, buf_str(&name));
-    buf_free(&name);
-    buf_addf(out, ",\"state\":\"%s\",\"first_copy\":%s,\"where\":", state, r->fresh ? "true" : "false");
-    buf_add_json(out, str_of(r->where));
-    buf_addf(out, ",\"rows\":%lld,\"expected\":%lld,\"chunks\":%lld,\"again\":%lld", (long long) r->now.rows,
-             (long long) r->expected, (long long) r->chunks, (long long) r->again);
-    if (r->working && rows > 0 && took_us > 0 && r->expected >= 0)
-        buf_addf(out, ",\"eta_s\":%lld", (long long) ((double) left * (double) took_us / (double) rows / 1e6));
-    else
-        buf_add_text(out, ",\"eta_s\":null");
-    buf_add_text(out, ",\"detail\":");
-    buf_add_json(out, str_of(r->why));
-    buf_add_char(out, '}');
-}
-
-void snap_show(struct source *s)
-{
-    struct snap *n = s->snap;
-    struct buf out = BUF_INIT;
-    int64_t active = 0;
-    buf_add_char(&out, '[');
-    for (int at = 0; at < n->run_count; at++) {
-        buf_add_text(&out, at ? "," : "");
-        add_run_json(s, n->runs[at], &out);
-        active += n->runs[at]->working;
-    }
-    buf_add_char(&out, ']');
-    metric_set(s->env->metrics, M_COPY_ACTIVE, 0, active);
-    pthread_mutex_lock(&s->lock);
-    struct buf old = n->list;
-    n->list = out;
-    pthread_mutex_unlock(&s->lock);
-    buf_free(&old);
-}
-
-void source_list_snapshots(struct source *s, struct buf *out)
-{
-    pthread_mutex_lock(&s->lock);
-    if (s->snap->list.len)
-        buf_add_str(out, buf_str(&s->snap->list));
-    else
-        buf_add_text(out, "[]");
-    pthread_mutex_unlock(&s->lock);
-}
-
-static bool named(const char *pattern, const char *space, const char *name)
-{
-    struct buf full = BUF_INIT;
-    buf_addf(&full, "%s.%s", space, name);
-    bool match = str_match(str_of(pattern), buf_str(&full));
-    buf_free(&full);
-    return match;
-}
-
-static int start_one(struct source *s, const struct catalog_table *t, const struct snap_ask *a, struct err *e)
-{
-    struct copy_fact fact;
-    if (copies_get(s->parts.store, t->space, t->name, &fact, e))
-        return -1;
-    if (find(s->snap, t->oid))
-        return err_set(e, E_USAGE, "a snapshot of %.*s.%.*s is under way", STR_ARG(t->space), STR_ARG(t->name));
-    if (!fact.found || fact.oid != t->oid)
-        return err_set(e, E_USAGE, "table %.*s.%.*s waits for its first copy", STR_ARG(t->space), STR_ARG(t->name));
-    if (!t->has_key) {
-        (void) err_set(e, E_USAGE, "table %.*s.%.*s has no key", STR_ARG(t->space), STR_ARG(t->name));
-        return err_hint(e, "rows without a key cannot be told apart: leave it out of source.tables, reload, take it in "
-                           "again, and it is copied anew");
-    }
-    if (s->snap->run_count >= RUNS_MAX)
-        return err_set(e, E_USAGE, "too many snapshots are under way");
-    buf_addf(a->answer, "snapshot of %.*s.%.*s begins\n", STR_ARG(t->space), STR_ARG(t->name));
-    return add_run(s, t, a->where ? a->where : "", false, e);
-}
-
-static int start_runs(struct source *s, const struct snap_ask *a, struct err *e)
-{
-    struct arena mem;
-    struct catalog_table *tables;
-    int count, found = 0, rc;
-    arena_init(&mem, 0, "list of tables");
-    rc = catalog_tables(s->env, s->sql, s->tables, &mem, &tables, &count, e);
-    for (int at = 0; at < count && !rc; at++) {
-        char *space = mem_strndup(tables[at].space), *name = mem_strndup(tables[at].name);
-        if (named(a->table, space, name)) {
-            found++;
-            rc = start_one(s, &tables[at], a, e);
-        }
-        free(space);
-        free(name);
-    }
-    arena_free(&mem);
-    if (!rc && !found)
-        rc = err_set(e, E_USAGE, "no table of source.tables is named %s", a->table);
-    return rc;
-}
-
-/* A first copy that is given up leaves the table as it is; it is streamed from here on. */
-static int cancel(struct source *s, struct run *r, struct err *e)
-{
-    const struct copy_fact fact = {true, r->oid, 0};
-    if (r->fresh)
-        log_warn(s->env->log, "source", "first copy of %s.%s was cancelled: rows that are not copied stay missing on "
-                 "the targets", r->space, r->name);
-    if (r->fresh && copies_put(s->parts.store, str_of(r->space), str_of(r->name), &fact, e))
-        return -1;
-    return drop_run(s, r, e);
-}
-
-static int change_run(struct source *s, struct run *r, const struct snap_ask *a, struct err *e)
-{
-    buf_addf(a->answer, "snapshot of %s.%s: %s\n", r->space, r->name, a->verb);
-    if (strcmp(a->verb, "cancel") == 0)
-        return cancel(s, r, e);
-    r->paused = strcmp(a->verb, "pause") == 0;
-    r->retry_us = 0;
-    r->why[0] = 0;
-    r->rows_before = r->now.rows;
-    r->taken_us = now_us(s);
-    if (r->paused)
-        free_lane_of(s->snap, r);
-    return run_save(s->parts.store, r, NULL, RUN_NOT_PUT, &s->copied, e);
-}
-
-static int change_runs(struct source *s, const struct snap_ask *a, struct err *e)
-{
-    struct snap *n = s->snap;
-    int found = 0;
-    if (source_flush(s, e)) /* what is stored from here on counts on what was put */
-        return -1;
-    for (int at = n->run_count - 1; at >= 0; at--) {
-        struct run *r = n->runs[at];
-        if (!named(a->table, r->space, r->name))
-            continue;
-        found++;
-        if (change_run(s, r, a, e))
-            return -1;
-    }
-    return found ? 0 : err_set(e, E_USAGE, "no snapshot of %s is under way", a->table);
-}
-
-static void answer(struct source *s)
-{
-    pthread_mutex_lock(&s->lock);
-    struct snap_ask *a = s->snap->ask;
-    pthread_mutex_unlock(&s->lock);
-    if (!a)
-        return;
-    a->rc = strcmp(a->verb, "start") == 0 ? start_runs(s, a, a->e) : change_runs(s, a, a->e);
-    snap_show(s);
-    pthread_mutex_lock(&s->lock);
-    s->snap->ask = NULL;
-    a->done = true;
-    pthread_cond_broadcast(&s->snap->answered);
-    pthread_mutex_unlock(&s->lock);
-}
-
-static struct timespec deadline(int64_t ms)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    t.tv_sec += ms / 1000;
-    return t;
-}
-
-int source_snapshot(struct source *s, const struct source_snapshot_wish *wish, struct buf *report, struct err *e)
-{
-    struct snap_ask a = {.verb = wish->verb, .table = wish->table, .where = wish->where, .answer = report, .e = e};
-    struct timespec until = deadline(SOURCE_SNAPSHOT_WAIT_MS);
-    int rc = 0;
-    pthread_mutex_lock(&s->lock);
-    if (s->snap->ask)
-        rc = err_set(e, E_USAGE, "another request is being answered: try again");
-    else
-        s->snap->ask = &a;
-    while (!rc && !a.done) {
-        bool late = pthread_cond_timedwait(&s->snap->answered, &s->lock, &until) != 0;
-        if (late && !a.done && s->snap->ask == &a) {
-            s->snap->ask = NULL;
-            rc = err_set(e, E_TIMEOUT, "the source did not answer in time: it does not stream now");
-        }
-    }
-    pthread_mutex_unlock(&s->lock);
-    return rc ? rc : a.rc;
-}
-
 /* ---- the turn ---- */
 
 int64_t snap_wait_us(struct source *s)
@@ -630,7 +434,7 @@ int64_t snap_wait_us(struct source *s)
 int snap_turn(struct source *s, struct err *e)
 {
     struct snap *n = s->snap;
-    answer(s);
+    ask_answer(s);
     if (!n->run_count && !n->turned_us)
         return 0;
     if (now_us(s) - n->turned_us >= LIST_US) {

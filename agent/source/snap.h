@@ -99,6 +99,7 @@ struct snap {
 
 /* ---- lane.c ---- */
 
+/* Take up a run; the connection is made when it is needed. */
 void lane_open(struct lane *l, struct run *run);
 /* Give up what it does and its connection. */
 void lane_close(struct lane *l);
@@ -116,7 +117,20 @@ bool place_due(struct lane *l);
 /* Put the chunk. -1 ends the session, unless *again: it has to be read again. */
 int place_chunk(struct lane *l, bool *again, struct err *e) MUST_CHECK;
 
+/* ---- snap_ask.c ---- */
+
+/* Answer who asks, if anybody does. */
+void ask_answer(struct source *s);
+
 /* ---- snap.c ---- */
+
+/* The run of this table, or NULL. */
+struct run *run_find(const struct snap *n, uint32_t oid);
+/* A new run of the table; and one that ends, also in the store. */
+int run_add(struct source *s, const struct catalog_table *t, const char *where, bool fresh, struct err *e) MUST_CHECK;
+int run_drop(struct source *s, struct run *r, struct err *e) MUST_CHECK;
+/* Nobody reads it now. */
+void run_leave(struct snap *n, const struct run *r);
 
 /* A sentence about the run, logged when new. */
 void snap_say(struct source *s, struct run *r, const char *fmt, ...) PRINTF_LIKE(3, 4);

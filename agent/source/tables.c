@@ -102,7 +102,8 @@ static void tell_inserts_only(const struct sync *y)
 
 /* ---- copies ---- */
 
-static int may_read(struct source *s, const struct catalog_table *t, bool *may, struct err *e)
+/* The first start refuses; later the table waits until it may be read. */
+static int may_read(struct source *s, const struct catalog_table *t, bool first, bool *may, struct err *e)
 {
     char oid[16];
     const char *const values[] = {oid};
@@ -114,6 +115,9 @@ static int may_read(struct source *s, const struct catalog_table *t, bool *may, 
         return -1;
     *may = pg_bool(res, 0, 0);
     PQclear(res);
+    if (!*may && first)
+        return err_set(e, E_PG_RIGHT, "permission denied for table %.*s.%.*s: the role has no SELECT on it",
+                       STR_ARG(t->space), STR_ARG(t->name));
     if (!*may)
         log_error(s->env->log, "source", "table %.*s.%.*s is not copied: the role has no SELECT on it",
                   STR_ARG(t->space), STR_ARG(t->name));
@@ -134,7 +138,7 @@ static int list_copies(struct sync *y, bool first, struct tables_view *out, stru
         bool begun;
         if ((copied && !first) || (snap_copies(s, t->oid, &begun) && !first))
             continue;
-        if (!first && s->config->source.copy && may_read(s, t, &may, e))
+        if (s->config->source.copy && may_read(s, t, first, &may, e))
             return -1;
         if (may)
             out->copy[out->copy_count++] = *t;

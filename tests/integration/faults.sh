@@ -290,7 +290,7 @@ case_disk_full() {
     pg "$D" stop
     local i; for i in 1 2 3 4 5 6; do bulk $((i * 10000)) 3000; done
     must "the state is disk_full" until_true 60 status_is "$A" .bus.state disk_full
-    must "it is told" log_has "$A" 'disk.* is full'
+    must "it is told" until_true 10 log_has "$A" 'disk.* is full'
     must "what is stored is confirmed" until_true 15 confirmed_stands
     local before; before=$(confirmed)
     bulk 90000 1000

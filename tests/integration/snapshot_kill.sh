@@ -9,7 +9,8 @@
 # target are killed at random moments of it. When all are copied, one is taken out of the publication and so copied again. Then the load ends, everything drains, and the target is compared:
 #   changes=N kills=N kills_in_copy=N lost=0 duplicated=0 stale=0 ...
 # lost: rows of the source that the target lacks. duplicated: rows that only the target has, versions of a row that were
-# applied more often than once by the stream and once by a chunk, and rows deleted more than once. stale: a version of a
+# applied more often than once by the stream and once by a chunk, rows deleted more than once, and rows that only chunks can
+# bring and brought twice (rows_read_twice). stale: a version of a
 # row that was applied after a later version of it. Each version carries a number (column seq, from a sequence, given while
 # the row is locked), and a trigger on the target (ENABLE ALWAYS) writes each that is applied.
 #   --power   as in kill.sh
@@ -218,6 +219,7 @@ count_effects() {
     DUPLICATED=$((DUPLICATED + n))
     STALE=$(q target "SELECT count(*) FROM (SELECT seq, max(seq) OVER (PARTITION BY tbl, key ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM audit.effects WHERE op IN ('I', 'U')) x WHERE seq < before")
     TWICE=$(q target "SELECT count(*) FROM (SELECT 1 FROM audit.applied WHERE op IN ('I', 'U') AND seq <= $SEQ0 GROUP BY tbl, copy, key, seq HAVING count(*) > 1) x")
+    DUPLICATED=$((DUPLICATED + TWICE))
     q target "SELECT '  stale ' || tbl || ' ' || key || ' ' || seq || ' after ' || before FROM (SELECT *, max(seq) OVER (PARTITION BY tbl, key ORDER BY n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before FROM audit.effects WHERE op IN ('I', 'U')) x WHERE seq < before LIMIT 10"
 }
 
