@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: snapshot.sh [--source V] [--target V] [CASE...]
 # check.sh runs: snapshot.sh --source 18 --target debian
-# check.sh runs: snapshot.sh --source debian --target 18 again paused late_visible
+# check.sh runs: snapshot.sh --source debian --target 18 again paused late_visible behind
 #
 # Snapshots beside the stream: read again on request, paused, resumed, cancelled, held back for the sake of the slot, read
 # from a standby, under commits that are streamed long before they are visible, and while the table itself is altered.
@@ -15,7 +15,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#CASES[@]} -gt 0 ] || CASES=(again paused stream_goes_on wal_at_risk late_visible altered standby)
+[ ${#CASES[@]} -gt 0 ] || CASES=(again paused stream_goes_on wal_at_risk late_visible behind altered standby)
 args_need psql pgbench jq
 need_agent
 work_open
@@ -161,9 +161,7 @@ case_late_visible() {
     local from; from=$(date +%s%N)
     q source "UPDATE small SET v = 'slow' WHERE id = 1"
     must "commits wait for it" test $((($(date +%s%N) - from) / 1000000)) -ge 100
-    q target "CREATE TABLE big (id bigint PRIMARY KEY, v text, n int DEFAULT 0); CREATE TABLE hist (at bigserial, id bigint, n int);
-        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO hist (id, n) VALUES (NEW.id, NEW.n); RETURN NULL; END';
-        CREATE TRIGGER note AFTER INSERT OR UPDATE ON big FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE big ENABLE ALWAYS TRIGGER note"
+    q target "CREATE TABLE big (id bigint PRIMARY KEY, v text, n int DEFAULT 0)"; history_make
     # hot rows in every part of the table, so that each chunk holds rows that are on their way
     load 8 '\set k random(0, 300)
 UPDATE big SET n = n + 1 WHERE id = :k * 100 + 1;' 24 400
@@ -176,10 +174,32 @@ UPDATE big SET n = n + 1 WHERE id = :k * 100 + 1;' 24 400
     load_end
     must "drains" synced source target 30
     must "equal" same source target big
-    must "no stale row ever won" q_is target "SELECT count(*) FROM (SELECT n, max(n) OVER (PARTITION BY id ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) m FROM hist) x WHERE n < m" 0
+    must "no stale row ever won" no_stale
     q source "ALTER SYSTEM RESET synchronous_standby_names"; q source "ALTER SYSTEM RESET synchronous_commit"; q source "SELECT pg_reload_conf()" >/dev/null
     away
 }
+
+# The stream has much to catch up with, while chunks are read as of now: they must not be put before it has.
+case_behind() {
+    pair behind 100000
+    q target "CREATE TABLE big (id bigint PRIMARY KEY, v text, n int DEFAULT 0)"; history_make
+    agent_start "$A"
+    must "some of it is copied" until_true 20 q_is target "SELECT count(*) > 0 FROM big" t || return
+    agent_kill "$A"
+    local i; for i in 1 2 3 4 5; do q source "UPDATE big SET n = n + 1 WHERE id % 2 = 0"; done
+    agent_start "$A"
+    must "it goes on in the middle" until_true 20 log_has "$A" 'snapshot of public.big goes on behind [1-9]'
+    must "ends and drains" synced source target 60
+    must "equal" same source target big
+    must "no stale row ever won" no_stale
+    away
+}
+history_make() {
+    q target "CREATE TABLE hist (at bigserial, id bigint, n int);
+        CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO hist (id, n) VALUES (NEW.id, NEW.n); RETURN NULL; END';
+        CREATE TRIGGER note AFTER INSERT OR UPDATE ON big FOR EACH ROW EXECUTE FUNCTION note(); ALTER TABLE big ENABLE ALWAYS TRIGGER note"
+}
+no_stale() { q_is target "SELECT count(*) FROM (SELECT n, max(n) OVER (PARTITION BY id ORDER BY at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) m FROM hist) x WHERE n < m" 0; }
 
 # DDL, truncate, rewrite and drop in the middle of a copy.
 case_altered() {
