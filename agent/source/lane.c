@@ -261,7 +261,7 @@ static void add_asked(struct lane *l, struct buf *sql)
     size_t at = 0;
     buf_reset(&l->asked);
     buf_add_text(sql, " IN (VALUES ");
-    for (int count = 0; count < CHUNK_KEYS_MAX && key_next(pending, &at, &key); count++) {
+    for (int count = 0; count < CHUNK_KEYS_MAX && count < l->limit && key_next(pending, &at, &key); count++) {
         buf_add_text(sql, count ? ", " : "");
         add_key(l->rel, &key, sql);
     }

@@ -86,8 +86,8 @@ int snap_load(struct source *s, struct err *e)
     return 0;
 }
 
-/* What was open when the session began may have been streamed before and not be visible yet. */
-int snap_session(struct source *s, struct err *e)
+/* What is open now may have been streamed before and not be visible yet. */
+static int set_fence(struct source *s, uint64_t streamed_lsn, struct err *e)
 {
     struct snap *n = s->snap;
     PGresult *res = pg_exec(s->env, s->sql, "look at the server's transactions",
@@ -96,9 +96,17 @@ int snap_session(struct source *s, struct err *e)
         return -1;
     bool known = str_to_u64(pg_text(res, 0, 0), &n->fence_xid);
     PQclear(res);
-    n->fence_lsn = s->stream.durable_lsn;
+    n->fence_lsn = streamed_lsn;
     n->unsettled_count = 0;
     return known ? 0 : err_set(e, E_PG_PROTOCOL, "snapshot of the server cannot be read");
+}
+
+/* From a new slot nothing was streamed yet, and making it has waited for all that was open. */
+int snap_session(struct source *s, struct err *e)
+{
+    s->snap->fence_xid = s->snap->fence_lsn = 0;
+    s->snap->unsettled_count = 0;
+    return s->stream.durable_lsn == s->facts.start_lsn ? 0 : set_fence(s, s->stream.durable_lsn, e);
 }
 
 void snap_pause(struct source *s)
@@ -299,11 +307,12 @@ void snap_settle(struct source *s, const struct txn *txn)
 {
     struct snap *n = s->snap;
     if (n->unsettled_count == UNSETTLED_MAX) {
-        uint64_t widest = n->unsettled[0].commit_lsn;
         struct err e = ERR_INIT;
-        if (snap_session(s, &e))
-            log_err(s->env->log, "source", &e); /* the connection: the session ends soon */
-        n->fence_lsn = txn->commit_lsn > widest ? txn->commit_lsn : widest;
+        if (set_fence(s, txn->commit_lsn, &e)) {
+            n->fence_xid = n->fence_lsn = UINT64_MAX; /* the connection: the session ends soon */
+            n->unsettled_count = 0;
+            log_err(s->env->log, "source", &e);
+        }
     }
     n->unsettled[n->unsettled_count++] = (struct unsettled){txn->xid, txn->commit_lsn};
 }

@@ -86,6 +86,9 @@ case_paused() {
     must "still paused after a restart" until_true 20 state_is public.big paused
     must "where it was" test "$(rows_of public.big)" = "$at"
     must "shown as text" eval 'cli "$A" snapshot --status | grep -q "public.big.*paused"'
+    # more transactions than are remembered one by one
+    printf '%s\n' '\set k random(1, 150000)' 'UPDATE big SET n = n + 1 WHERE id = :k;' >"$W/$A/many.sql"
+    pgbench -n -c 4 -t 5000 -f "$W/$A/many.sql" "$(sock source)" >/dev/null 2>&1
     q source "DELETE FROM big WHERE id % 777 = 0; UPDATE big SET id = -id WHERE id % 5000 = 1"
     must "resumed" snap public.big resume
     must "ends and drains" synced source target 60
