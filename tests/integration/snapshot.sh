@@ -2,8 +2,9 @@
 # shellcheck disable=SC1091,SC2034,SC2086
 # SPDX-License-Identifier: Apache-2.0
 # usage: snapshot.sh [--source V] [--target V] [CASE...]
-# check.sh runs: snapshot.sh --source 18 --target debian
-# check.sh runs: snapshot.sh --source debian --target 18 again paused late_visible behind
+# check.sh runs: snapshot.sh --source 18 --target debian again late_visible standby
+# check.sh runs: snapshot.sh --source debian --target 18 paused behind altered
+# check.sh runs: snapshot.sh --source 18 --target debian stream_goes_on wal_at_risk
 #
 # Snapshots beside the stream: read again on request, paused, resumed, cancelled, held back for the sake of the slot, read
 # from a standby, under commits that are streamed long before they are visible, and while the table itself is altered.
