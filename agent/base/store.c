@@ -284,8 +284,9 @@ static int read_format(const struct store *s, bool *there, struct err *e)
     ssize_t len = read(fd, text, sizeof text - 1);
     close(fd);
     if (len < 0 || strcmp(text, FORMAT_TEXT) != 0)
-        return err_set(e, E_STATE, "%s does not say \"%.*s\": written by another version or damaged",
-                       path, (int) sizeof FORMAT_TEXT - 2, FORMAT_TEXT);
+        return err_set(e, E_STATE,
+                       "%s says \"%.*s\", not \"%.*s\": it was written by another version of tailrace, or is damaged",
+                       path, (int) strcspn(text, "\n"), text, (int) sizeof FORMAT_TEXT - 2, FORMAT_TEXT);
     return 0;
 }
 

@@ -177,6 +177,17 @@ START_TEST(directory_must_be_ours)
 }
 END_TEST
 
+START_TEST(another_version_is_refused_by_name)
+{
+    char path[128];
+    store_close(open_store());
+    path_of(path, "format");
+    FILE *f = fopen(path, "w");
+    ck_assert(f != NULL && fputs("tailrace state 99\n", f) >= 0 && fclose(f) == 0);
+    expect_refused(dir, E_STATE, "says \"tailrace state 99\", not \"tailrace state 1\"");
+}
+END_TEST
+
 START_TEST(other_users_directory_is_refused)
 {
     if (geteuid() != 0) {
@@ -462,6 +473,7 @@ int main(void)
     tcase_add_test(t, keeps_what_was_put);
     tcase_add_test(t, one_process_and_its_name);
     tcase_add_test(t, directory_must_be_ours);
+    tcase_add_test(t, another_version_is_refused_by_name);
     tcase_add_test(t, other_users_directory_is_refused);
     tcase_add_test(t, a_full_map_is_told_and_survived);
     tcase_add_test(t, a_full_disk_is_told_and_survived);
