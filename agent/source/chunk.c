@@ -32,6 +32,14 @@ void chunk_table(struct chunk *c, int64_t expected)
     metric_set(m, M_COPY_TOTAL, metric_series(m, M_COPY_TOTAL, str_of(label)), expected);
 }
 
+void chunk_tell_progress(struct source *s, struct str table, int64_t rows, int64_t expected)
+{
+    char of[40] = "";
+    if (expected >= 0)
+        snprintf(of, sizeof of, " of about %lld", (long long) expected);
+    log_info(s->env->log, "source", "copying %.*s: %lld%s rows", STR_ARG(table), (long long) rows, of);
+}
+
 struct position chunk_position(const struct source *s, uint64_t lsn, bool first)
 {
     const struct position *last = &s->copied;

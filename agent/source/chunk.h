@@ -33,6 +33,10 @@ int chunk_declare_empty(struct chunk *c, struct err *e) MUST_CHECK;
 int chunk_close(struct chunk *c, unsigned flags, struct err *e) MUST_CHECK;
 void chunk_abort(struct chunk *c);
 
+/* A log line of how far a table's copy is: rows so far, of expected when that is known (not
+ * negative). */
+void chunk_tell_progress(struct source *s, struct str table, int64_t rows, int64_t expected);
+
 /* What the stream will send of the table too: generated columns are the target's own affair. */
 const struct relation *chunk_relation(const struct relation *rel, struct arena *a);
 

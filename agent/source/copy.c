@@ -47,9 +47,9 @@ static void tell_progress(struct copy *y)
     if (now_us - y->told_us < TELL_US)
         return;
     y->told_us = now_us;
-    log_info(s->env->log, "source", "copying %.*s.%.*s: %lld rows of about %lld",
-             STR_ARG(y->chunk.rel->space), STR_ARG(y->chunk.rel->name), (long long) y->rows,
-             (long long) expected);
+    char table[140];
+    snprintf(table, sizeof table, "%.*s.%.*s", STR_ARG(y->chunk.rel->space), STR_ARG(y->chunk.rel->name));
+    chunk_tell_progress(s, str_of(table), y->rows, expected);
 }
 
 static int close_chunk(struct copy *y, unsigned flags, struct err *e)

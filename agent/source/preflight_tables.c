@@ -13,14 +13,17 @@ static void choose_tables(struct preflight *p)
         preflight_error(p, "tables", &e);
         return;
     }
-    for (int at = 0; at < p->table_count; at++)
+    int unknown = 0;
+    for (int at = 0; at < p->table_count; at++) {
         rows += p->tables[at].rows > 0 ? p->tables[at].rows : 0;
+        unknown += p->tables[at].rows < 0;
+    }
     if (!p->table_count)
         preflight_say(p, FINDING_FAIL, E_CONFIG, "tables", "correct source.tables",
                       "source.tables chooses no table of database %s", PQdb(p->sql));
     else
-        preflight_pass(p, "tables", "%d tables chosen, about %lld rows", p->table_count,
-                       (long long) rows);
+        preflight_pass(p, "tables", "%d tables chosen, about %lld rows%s", p->table_count,
+                       (long long) rows, unknown ? ", not counting tables that were never analyzed" : "");
 }
 
 /* For each chosen table in order: may be read; and row security would hide rows from us. */

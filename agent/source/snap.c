@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/source/chunk.h"
+
 #define LOOK_US 2000          /* between looks at a chunk that waits for its place */
 #define RETRY_US 1000000      /* after a connection that broke */
 #define PERSON_US 60000000    /* after what a person has to change */
@@ -357,8 +359,9 @@ static void tell_progress(struct source *s, struct run *r)
     if (now_us(s) - s->snap->told_us < TELL_US)
         return;
     s->snap->told_us = now_us(s);
-    log_info(s->env->log, "source", "copying %s.%s: %lld rows of about %lld", r->space, r->name,
-             (long long) r->now.rows, (long long) r->expected);
+    char table[140];
+    snprintf(table, sizeof table, "%s.%s", r->space, r->name);
+    chunk_tell_progress(s, str_of(table), r->now.rows, r->expected);
 }
 
 /* Put what is due. A failure here is the bus's, or the schema's: it ends the session. */
