@@ -165,6 +165,7 @@ static int open_bus(struct run *run, struct err *e)
 {
     const struct config *c = run->config;
     struct bus_options options = {.max_bytes = (uint64_t) c->bus.max_mb * MB,
+                                  .large_bytes = (uint64_t) c->bus.large_txn_max_mb * MB,
                                   .memory_bytes = (uint64_t) c->bus.memory_mb * MB,
                                   .sync_ms = c->bus.sync_ms};
     const char *groups[LAG_ROUTES_MAX];

@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <lmdb.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,8 @@ struct store {
     bool there[STORE_TABLES];
     char *dir;
     int lock_fd;
-    uint64_t map_bytes;
+    _Atomic uint64_t map_bytes;
+    pthread_rwlock_t map; /* held for reading by every transaction: LMDB moves the map only between them */
     size_t page_bytes;
     _Atomic bool failed; /* a sync failed: what is on disk is unknown, nothing is written any more */
 };
@@ -442,6 +444,7 @@ int store_open(const char *dir, uint64_t map_bytes, bool read_only, struct store
     s->dir = mem_strdup(dir);
     s->lock_fd = -1;
     s->map_bytes = (map_bytes + 65535) / 65536 * 65536;
+    pthread_rwlock_init(&s->map, NULL);
     if ((read_only ? open_env(s, true, e) : open_writable(s, e)) != 0) {
         store_close(s);
         return -1;
@@ -458,8 +461,39 @@ void store_close(struct store *s)
         mdb_env_close(s->env);
     if (s->lock_fd >= 0)
         close(s->lock_fd);
+    pthread_rwlock_destroy(&s->map);
     free(s->dir);
     free(s);
+}
+
+/* ---- transactions ---- */
+
+static int begin_txn(struct store *s, unsigned flags, MDB_txn **txn)
+{
+    pthread_rwlock_rdlock(&s->map);
+    int rc = mdb_txn_begin(s->env, NULL, flags, txn);
+    if (rc != 0)
+        pthread_rwlock_unlock(&s->map);
+    return rc;
+}
+
+static void abort_txn(struct store *s, MDB_txn *txn)
+{
+    mdb_txn_abort(txn);
+    pthread_rwlock_unlock(&s->map);
+}
+
+int store_reserve(struct store *s, uint64_t bytes, struct err *e)
+{
+    int rc = 0;
+    if (bytes <= s->map_bytes)
+        return 0;
+    pthread_rwlock_wrlock(&s->map);
+    bytes = (bytes + 65535) / 65536 * 65536;
+    if (bytes > s->map_bytes && (rc = mdb_env_set_mapsize(s->env, bytes)) == 0)
+        s->map_bytes = bytes;
+    pthread_rwlock_unlock(&s->map);
+    return rc == 0 ? 0 : fail(s, rc, "growing the map", e);
 }
 
 /* ---- reading ---- */
@@ -473,7 +507,7 @@ uint64_t store_used_bytes(struct store *s)
 {
     MDB_txn *txn;
     uint64_t pages = 0;
-    if (mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn) != 0)
+    if (begin_txn(s, MDB_RDONLY, &txn) != 0)
         return 0;
     /* 0 is the list of free pages and 1 the table of tables, which LMDB opens by itself. */
     for (int t = -2; t < STORE_TABLES; t++) {
@@ -482,7 +516,7 @@ uint64_t store_used_bytes(struct store *s)
         if ((t < 0 || s->there[t]) && mdb_stat(txn, dbi, &st) == 0)
             pages += st.ms_branch_pages + st.ms_leaf_pages + st.ms_overflow_pages;
     }
-    mdb_txn_abort(txn);
+    abort_txn(s, txn);
     return pages * s->page_bytes;
 }
 
@@ -514,11 +548,11 @@ static int get_in(struct place at, struct str key, struct buf *out, bool *found,
 int store_get(struct store *s, enum store_table t, struct str key, struct buf *out, bool *found, struct err *e)
 {
     MDB_txn *txn;
-    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn);
+    int rc = begin_txn(s, MDB_RDONLY, &txn);
     if (rc != 0)
         return fail(s, rc, "reading", e);
     rc = get_in((struct place){s, txn, t}, key, out, found, e);
-    mdb_txn_abort(txn);
+    abort_txn(s, txn);
     return rc;
 }
 
@@ -555,7 +589,7 @@ int store_seek(struct store *s, enum store_table t, struct str from, bool last, 
     MDB_txn *txn;
     MDB_val pair[2];
     struct str inside;
-    int rc = mdb_txn_begin(s->env, NULL, MDB_RDONLY, &txn), bad = 0;
+    int rc = begin_txn(s, MDB_RDONLY, &txn), bad = 0;
     if (rc != 0)
         return fail(s, rc, "reading", e);
     rc = seek_in((struct place){s, txn, t}, from, last, pair);
@@ -567,7 +601,7 @@ int store_seek(struct store *s, enum store_table t, struct str from, bool last, 
     }
     if (rc == 0 && bad == 0)
         bad = copy_out(s, val_str(pair[0]), key, e);
-    mdb_txn_abort(txn);
+    abort_txn(s, txn);
     if (rc != 0 && rc != MDB_NOTFOUND)
         return fail(s, rc, "reading", e);
     return bad;
@@ -580,7 +614,7 @@ int store_begin(struct store *s, struct store_txn **out, struct err *e)
     MDB_txn *txn;
     if (atomic_load(&s->failed))
         return err_set(e, E_SYNC, "an earlier write to %s failed: what is on disk is not known", s->dir);
-    int rc = mdb_txn_begin(s->env, NULL, 0, &txn);
+    int rc = begin_txn(s, 0, &txn);
     if (rc != 0)
         return fail(s, rc, "beginning to write", e);
     struct store_txn *t = mem_alloc(sizeof *t);
@@ -647,6 +681,7 @@ int store_commit(struct store_txn *t, struct err *e)
         return -1;
     }
     int rc = mdb_txn_commit(t->txn);
+    pthread_rwlock_unlock(&s->map);
     free(t);
     if (rc == 0)
         return 0;
@@ -657,7 +692,7 @@ int store_commit(struct store_txn *t, struct err *e)
 
 void store_abort(struct store_txn *t)
 {
-    mdb_txn_abort(t->txn);
+    abort_txn(t->s, t->txn);
     free(t);
 }
 

@@ -39,6 +39,10 @@ void store_close(struct store *s);
 uint64_t store_used_bytes(struct store *s);
 uint64_t store_map_bytes(struct store *s);
 
+/* Let the map grow to at least bytes for as long as the store is open; it never shrinks. Waits for
+ * transactions of other threads. Not within one of this thread. */
+int store_reserve(struct store *s, uint64_t bytes, struct err *e) MUST_CHECK;
+
 /* One value, copied into out; *found tells. */
 int store_get(struct store *s, enum store_table t, struct str key, struct buf *out, bool *found, struct err *e) MUST_CHECK;
 

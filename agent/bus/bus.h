@@ -5,7 +5,8 @@
  * One producer puts events; bus_commit ends a transaction. Readers see whole transactions only. An
  * open transaction that the producer gives up (bus_abort, or the process dies) never was.
  * Durable means: survives power loss. Retention: what every configured reader has taken may go; at the byte
- * budget the bus refuses (bus_room is 0) and never drops what a reader lacks.
+ * budget the bus refuses (bus_room is 0) and never drops what a reader lacks. An open transaction goes
+ * beyond the budget when every reader has taken all before it: refusing would then never end.
  * Threads: producer calls from one thread; each reader from one thread; the bus has a writer
  * thread of its own for group commits.
  */
@@ -23,6 +24,7 @@ struct bus_reader;
 
 struct bus_options {
     uint64_t max_bytes;      /* byte budget of what is stored */
+    uint64_t large_bytes;    /* how far one transaction alone may go beyond it */
     uint64_t memory_bytes;   /* put but not yet durable, and kept for readers that run ahead */
     int64_t sync_ms;         /* longest wait for company before a group commit */
 };

@@ -332,6 +332,7 @@ static struct local_bus *make_bus(const struct env *env, struct store *store, co
     b->o = *o;
     /* Small memory has small segments, so that a full one can be written while the next fills. */
     b->seg_bytes = o->memory_bytes / 8 < SEG_BYTES ? o->memory_bytes / 8 : SEG_BYTES;
+    atomic_store(&b->limit, o->max_bytes);
     b->spill_bytes = o->memory_bytes / 4 < SPILL_BYTES ? o->memory_bytes / 4 : SPILL_BYTES;
     b->block_bytes = b->seg_bytes < BLOCK_BYTES ? b->seg_bytes : BLOCK_BYTES;
     b->notify = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

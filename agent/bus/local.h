@@ -93,6 +93,7 @@ struct local_bus {
     uint64_t next;      /* offset of the next event */
     uint64_t open_bytes;
 
+    _Atomic uint64_t limit;   /* bytes that may be stored: the budget, or more for one transaction alone */
     _Atomic uint64_t pending; /* bytes put but not on disk */
     _Atomic uint64_t stored;  /* bytes on disk */
     _Atomic int state;        /* enum bus_state; BUS_AT_BUDGET here: the map is full, not the budget */

@@ -80,7 +80,32 @@ static void append(struct local_bus *b, const struct event *ev, size_t len)
 
 bool local_at_budget(struct local_bus *b)
 {
-    return atomic_load(&b->stored) + atomic_load(&b->pending) >= b->o.max_bytes;
+    return atomic_load(&b->stored) + atomic_load(&b->pending) >= atomic_load(&b->limit);
+}
+
+/* Readers have taken everything before the open transaction: nothing that they do makes room for it. */
+static bool stands_alone(const struct local_bus *b)
+{
+    bool any = false;
+    for (int at = 0; at < b->group_count; at++) {
+        const struct local_group *group = &b->groups[at];
+        if (!group->name || group->forgotten)
+            continue;
+        if (group->taken < b->committed)
+            return false;
+        any = true;
+    }
+    return any && b->open && b->durable == b->committed;
+}
+
+static void tell_large(struct local_bus *b)
+{
+    if (!b->o.large_bytes || atomic_load(&b->limit) > b->o.max_bytes || !local_at_budget(b) || !stands_alone(b))
+        return;
+    atomic_store(&b->limit, b->o.max_bytes + b->o.large_bytes);
+    log_warn(b->env->log, "bus", "one transaction is larger than the budget of %" PRIu64 " MB (bus.max_mb): it is taken "
+             "all the same, up to %" PRIu64 " MB more (bus.large_txn_max_mb)", b->o.max_bytes >> 20,
+             b->o.large_bytes >> 20);
 }
 
 /* There is no room: what is open goes to disk as far as it has come, and what readers took goes
@@ -88,6 +113,7 @@ bool local_at_budget(struct local_bus *b)
 static void tell_blocked(struct local_bus *b)
 {
     pthread_mutex_lock(&b->lock);
+    tell_large(b);
     if (!b->blocked || (b->tail && !b->tail->closed)) {
         b->blocked = true;
         close_tail(b);
@@ -102,11 +128,12 @@ uint64_t local_room(struct bus *base)
     uint64_t pending = atomic_load(&b->pending), stored = atomic_load(&b->stored);
     if (atomic_load(&b->state) != BUS_OK)
         return 0;
-    if (pending >= b->o.memory_bytes || stored + pending >= b->o.max_bytes) {
+    uint64_t limit = atomic_load(&b->limit);
+    if (pending >= b->o.memory_bytes || stored + pending >= limit) {
         tell_blocked(b);
         return 0;
     }
-    uint64_t memory = b->o.memory_bytes - pending, disk = b->o.max_bytes - stored - pending;
+    uint64_t memory = b->o.memory_bytes - pending, disk = limit - stored - pending;
     return memory < disk ? memory : disk;
 }
 
@@ -122,7 +149,7 @@ static int refuse(struct local_bus *b, struct err *e)
     }
     if (local_at_budget(b) && b->open && b->open_bytes >= b->o.max_bytes / 2)
         return err_set(e, E_BUS_FULL, "one transaction of %" PRIu64 " bytes so far does not fit in "
-                       "the bus's budget of %" PRIu64, b->open_bytes, b->o.max_bytes);
+                       "the bus's budget of %" PRIu64, b->open_bytes, atomic_load(&b->limit));
     if (local_at_budget(b))
         return err_set(e, E_BUS_FULL, "bus holds %" PRIu64 " bytes, its budget", b->o.max_bytes);
     return err_set(e, E_BUS_FULL, "bus holds %" PRIu64 " bytes in memory that are not yet on disk",
@@ -211,6 +238,7 @@ int local_commit(struct bus *base, const struct mark *mark, struct err *e)
         metric_add(b->env->metrics, M_BUS_PUT_BYTES, 0, (int64_t) b->open_bytes);
     }
     b->open = false;
+    atomic_store(&b->limit, b->o.max_bytes);
     return 0;
 }
 
@@ -262,4 +290,5 @@ void local_abort(struct bus *base)
     pthread_cond_signal(&b->work);
     pthread_mutex_unlock(&b->lock);
     b->open = false;
+    atomic_store(&b->limit, b->o.max_bytes);
 }

@@ -18,6 +18,7 @@
 
 #define IDLE_US INT64_C(1000000)  /* between syncs that nobody waits for */
 #define RETRY_US INT64_C(1000000) /* after a full disk */
+#define MAP_SLACK_BYTES ((uint64_t) 256 << 20) /* so that the map grows in few steps */
 #define TRIM_MAX 256              /* blocks a round */
 #define META_LEN ((size_t) 65)
 #define META_VERSION 1
@@ -505,13 +506,22 @@ static void ring(struct local_bus *b)
         return;
 }
 
+/* Beyond the budget the map is no measure of it: it follows what is there. */
+static int make_map_room(struct local_bus *b, struct err *e)
+{
+    uint64_t there = atomic_load(&b->stored) + atomic_load(&b->pending);
+    if (atomic_load(&b->limit) <= b->o.max_bytes && there <= b->o.max_bytes)
+        return 0;
+    return store_reserve(b->store, there / 4 * 5 + b->o.max_bytes / 4 + MAP_SLACK_BYTES, e);
+}
+
 /* One round, the lock held before and after. False when the thread is to end. */
 static bool round_once(struct local_bus *b, struct job *j)
 {
     struct err e = ERR_INIT;
     gather(b, j);
     pthread_mutex_unlock(&b->lock);
-    int rc = write_job(b, j, &e);
+    int rc = make_map_room(b, &e) ? -1 : write_job(b, j, &e);
     uint64_t stored = rc == 0 ? store_used_bytes(b->store) : 0;
     pthread_mutex_lock(&b->lock);
     if (rc == 0 && atomic_load(&b->state) != BUS_OK && !j->trim_only)

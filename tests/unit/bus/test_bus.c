@@ -228,6 +228,46 @@ START_TEST(a_budget_that_is_reached_and_freed)
 }
 END_TEST
 
+/* Taken beyond the budget only when it stands alone, and only so far. */
+START_TEST(a_transaction_larger_than_the_budget)
+{
+    struct bench b;
+    struct err e = ERR_INIT;
+    struct bus_options o = {.max_bytes = 2 * MB, .large_bytes = 6 * MB, .memory_bytes = 256 * KB, .sync_ms = 1};
+    bench_start(&b, &o, two, 1);
+    struct bus_reader *r = bench_reader(&b, "durable", false);
+    bench_txn(&b, 3, 100);
+    bench_flush(&b);
+    bench_begin(&b, MARK_STREAM);
+    int refused = 0;
+    for (int row = 0; row < 2000 && refused < 200; row++) /* 4 MB of what LZ4 cannot make smaller */
+        while (!bench_row(&b, 2000) && refused++ < 200)
+            usleep(1000);
+    ck_assert_int_ge(refused, 200); /* the first one was not taken yet */
+    ck_assert_uint_eq(bench_read(&b, r, 0, 0), 5);
+    ck_assert(bus_take(r, 5, &e) == 0);
+    uint64_t rows = 0;
+    for (int wait = 0; rows < 2000 && wait < 20000; wait++)
+        if (bench_row(&b, 2000))
+            rows++;
+        else
+            usleep(1000);
+    ck_assert_uint_eq(rows, 2000);
+    ck_assert_uint_gt(bench_status(&b).stored_bytes, o.max_bytes);
+    bench_commit(&b);
+    bench_flush(&b);
+    ck_assert_uint_eq(bus_room(b.bus), 0); /* the next one waits until it is taken */
+    uint64_t end = bench_read(&b, r, 5, 20000000);
+    ck_assert_uint_eq(end, bench_status(&b).committed_offset);
+    ck_assert(bus_take(r, end, &e) == 0);
+    for (int wait = 0; bus_room(b.bus) == 0 && wait < 20000; wait++)
+        usleep(1000);
+    bench_txn(&b, 3, 100);
+    bus_leave(r);
+    bench_end(&b);
+}
+END_TEST
+
 START_TEST(a_transaction_larger_than_memory)
 {
     struct bench b;
@@ -508,6 +548,7 @@ static TCase *semantics(void)
     tcase_add_test(t, places_of_groups_last);
     tcase_add_test(t, what_all_have_taken_goes);
     tcase_add_test(t, a_budget_that_is_reached_and_freed);
+    tcase_add_test(t, a_transaction_larger_than_the_budget);
     tcase_add_test(t, a_transaction_larger_than_memory);
     tcase_add_test(t, a_row_larger_than_memory);
     tcase_add_test(t, a_large_transaction_given_up);
