@@ -12,6 +12,14 @@
 #include "agent/base/err.h"
 #include "schemas/change.h"
 
+/* A message of a streamed transaction: to feed it, its payload is type followed by rest. */
+struct decoder_part {
+    uint32_t xid, subxid; /* the transaction; which of its subtransactions, or itself */
+    uint64_t lsn;         /* of the header it came in */
+    uint8_t type;
+    struct str rest;
+};
+
 /* What a decoder emits, in WAL order. Called from within feed; a return of -1 (err filled) unwinds
  * through feed, after which restart is due. Everything passed is borrowed until the call returns,
  * except relations, which live until the decoder closes, and texts of values, which are part of the
@@ -32,20 +40,37 @@ struct decoder_out {
                     struct err *e);
     int (*change)(void *self, const struct change *change, const struct txn *txn, struct err *e);
     int (*commit)(void *self, const struct txn *txn, struct err *e);
+    /* The rest is of transactions that the server sends before they are committed ("streamed"). Their
+     * messages are not looked into yet: the callee keeps them, in order, and when the transaction
+     * commits feeds begin, those not given up, and commit, with the LSN of each. */
+    int (*part)(void *self, const struct decoder_part *part, struct err *e);
+    /* Give up what is kept of a subtransaction, or of all of xid when subxid is the same. */
+    int (*part_abort)(void *self, uint32_t xid, uint32_t subxid, struct err *e);
+    /* Both payloads are borrowed until the call returns. Nothing else may be fed before commit is. */
+    int (*part_commit)(void *self, uint32_t xid, struct str begin, struct str commit, struct err *e);
 };
 
 struct decoder;
 
+/* What is asked of the output plugin. */
+struct decoder_wish {
+    struct str publications; /* comma-separated list of quoted identifiers */
+    int server_version;      /* PQserverVersion */
+    bool streaming;          /* large transactions while they are open */
+};
+
 struct decoder_driver {
     const char *name; /* output plugin: "pgoutput" */
-    /* Options for START_REPLICATION, as SQL text `"proto_version" '1', ...`; publications is a
-     * comma-separated list of quoted identifiers. */
-    void (*start_options)(struct str publications, int server_version, struct buf *out);
+    /* Options for START_REPLICATION, as SQL text `"proto_version" '1', ...`. */
+    void (*start_options)(const struct decoder_wish *wish, struct buf *out);
     struct decoder *(*open)(void);
     /* One CopyData payload after its 'w' header; start_lsn is that header's WAL start. scratch
      * holds rows until the caller resets it, at the earliest after feed returns. */
     int (*feed)(struct decoder *d, struct str payload, uint64_t start_lsn, struct arena *scratch,
                 const struct decoder_out *out, struct err *e) MUST_CHECK;
+    /* OID of the table that a message is a row of, 0 when it is another one: for an error about its
+     * size before it is fed. */
+    uint32_t (*row_table)(const struct decoder *d, struct str payload);
     /* Forget a transaction that was begun and the relations (a new connection sends them anew). */
     void (*restart)(struct decoder *d);
     void (*close)(struct decoder *d);

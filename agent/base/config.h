@@ -31,10 +31,13 @@ struct config_source {
     int64_t snapshot_parallel; /* tables read at once */
     const char *snapshot_postgres; /* of a standby to read rows from; NULL or empty = the source; secret */
     int64_t row_max_mb;        /* largest single message taken */
+    bool streaming;            /* take transactions while they are open */
+    int64_t spill_max_mb;      /* disk for those */
 };
 
 struct config_bus {
     int64_t max_mb, memory_mb, sync_ms;
+    int64_t large_txn_max_mb;  /* of one transaction beyond max_mb */
 };
 
 struct config_target {

@@ -19,6 +19,7 @@
 #include "agent/http/control.h"
 #include "agent/net/pg.h"
 #include "agent/source/source.h"
+#include "agent/source/spill.h"
 
 #define WAIT_MS 30000
 
@@ -55,6 +56,7 @@ static int delete_state(const char *dir, struct buf *report, struct err *e)
         if (unlink(path) != 0 && errno != ENOENT)
             return err_set(e, E_STATE_DIR, "cannot delete %s: errno %d", path, errno);
     }
+    spill_close(spill_open(dir, 0));
     bool gone = rmdir(dir) == 0;
     buf_addf(report, "state %s: deleted%s\n", dir, gone ? "" : ", the directory holds other files and stays");
     return 0;

@@ -135,7 +135,8 @@ static int send_status(struct tail *t, struct err *e)
 
 static int take_message(struct tail *t, struct str bytes, struct err *e)
 {
-    struct decoder_out out = {t, on_begin, on_origin, on_relation, on_change, on_commit};
+    struct decoder_out out = {.self = t, .begin = on_begin, .origin = on_origin, .relation = on_relation,
+                              .change = on_change, .commit = on_commit}; /* nothing streamed was asked for */
     struct cursor c = cursor_of(bytes);
     uint8_t type = cursor_u8(&c);
     uint64_t start = cursor_u64(&c);

@@ -81,7 +81,8 @@ int tail_watch_start(struct tail_watch *w, const struct decoder_driver *driver, 
     if (tail_publish_sweep(w, e) || tail_publish_make(w, e) || make_slot(w, e))
         return -1;
     buf_addf(&sql, "START_REPLICATION SLOT %s LOGICAL 0/0 (", w->name);
-    driver->start_options(buf_str(&w->publications), PQserverVersion(w->sql), &sql);
+    const struct decoder_wish wish = {buf_str(&w->publications), PQserverVersion(w->sql), false};
+    driver->start_options(&wish, &sql);
     buf_add_char(&sql, ')');
     int rc = pg_run(w->env, w->stream, "start streaming", sql.p, e);
     buf_free(&sql);

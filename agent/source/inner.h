@@ -11,6 +11,7 @@
  *   copy.c     tables without a key, from an exported snapshot
  *   added.c    those of them that came later
  *   stream.c   the replication connection: read, confirm, wait
+ *   streamed.c transactions that come before they are committed
  *   feed.c     decoded changes to events on the bus
  *   watch.c    sentinels and figures of the slot
  */
@@ -69,9 +70,19 @@ struct incoming {
     struct rel_entry *entry;
 };
 
+/* A streamed transaction that was committed, while its parts are fed. */
+struct release {
+    bool active;
+    uint32_t xid;
+    uint64_t lsn;            /* of the header that told */
+    uint8_t commit[64];      /* the decoder's payload that ends it */
+    size_t commit_len;
+};
+
 struct watch;
 struct added;
 struct snap;
+struct spill;
 
 struct source {
     struct source_parts parts;
@@ -99,6 +110,9 @@ struct source {
     struct rels rels;
     struct stream stream;
     struct incoming in;
+    struct spill *spill;               /* transactions that are not committed yet */
+    struct release release;
+    int64_t whole_until_us;            /* mono: until then the server keeps them, since we could not */
     struct added *added;               /* tables without a key waiting for their copy; NULL = none */
     struct snap *snap;                 /* tables with a key that are read beside the stream */
     struct position copied;            /* last position given to a chunk */
@@ -236,6 +250,24 @@ void stream_ask(struct source *s);
 int stream_run(struct source *s, bool inserts_publication, struct err *e) MUST_CHECK;
 /* Send feedback when it is due; asking the bus what is durable. */
 void stream_feedback(struct source *s, bool now);
+
+/* Give a message to the decoder, and through it to the bus. */
+int stream_feed(struct source *s, struct str payload, uint64_t lsn, struct err *e) MUST_CHECK;
+
+/* ---- streamed.c ---- */
+
+/* Ask for open transactions now: wanted, and they could be kept of late. */
+bool streamed_wanted(const struct source *s);
+/* The calls of the decoder. */
+int streamed_part(void *self, const struct decoder_part *part, struct err *e) MUST_CHECK;
+int streamed_abort(void *self, uint32_t xid, uint32_t subxid, struct err *e) MUST_CHECK;
+int streamed_commit(void *self, uint32_t xid, struct str begin, struct str commit, struct err *e) MUST_CHECK;
+/* Feed at most max parts of the transaction that was committed; the number, or -1. */
+int streamed_release(struct source *s, int max, struct err *e) MUST_CHECK;
+/* Forget all: the server sends it again. */
+void streamed_drop(struct source *s);
+/* Bring the metrics up to date. */
+void streamed_tell(const struct source *s);
 
 /* ---- feed.c ---- */
 

@@ -26,8 +26,10 @@ libtailrace_a_SOURCES += \
 	agent/source/snap.c agent/source/snap.h \
 	agent/source/snap_ask.c \
 	agent/source/source.c agent/source/source.h \
+	agent/source/spill.c agent/source/spill.h \
 	agent/source/state.c agent/source/state.h \
 	agent/source/stream.c \
+	agent/source/streamed.c \
 	agent/source/tables.c \
 	agent/source/timeline.c agent/source/timeline.h \
 	agent/source/view.c agent/source/view.h \

@@ -78,14 +78,15 @@ static void check_file_system(const struct preflight *p, const char *place)
         preflight_pass(p, "file_system", "state directory is on a local file system");
 }
 
-/* The bus may grow to its budget; LMDB's map is a quarter larger. */
+/* The bus may grow to its budget, and LMDB's map is a quarter larger; transactions under way come on top. */
 static void check_space(const struct preflight *p, const char *place)
 {
     char path[4200];
     struct statvfs fs;
     struct stat data;
     struct buf need = BUF_INIT, have = BUF_INIT;
-    double wanted = (double) p->config->bus.max_mb * 1024 * 1024 * 1.25;
+    double wanted = ((double) p->config->bus.max_mb * 1.25 +
+                     (p->config->source.streaming ? (double) p->config->source.spill_max_mb : 0)) * 1024 * 1024;
     if (statvfs(place, &fs) < 0) {
         preflight_say(p, FINDING_FAIL, E_STATE_DIR, "disk_space", NULL, "statvfs of %s: %s", place,
                       strerror(errno));
@@ -98,13 +99,13 @@ static void check_space(const struct preflight *p, const char *place)
     preflight_add_bytes(&need, wanted > used ? wanted - used : 0);
     if (free_bytes < wanted - used)
         preflight_say(p, FINDING_WARN, E_DISK_FULL, "disk_space",
-                      "free space there, or lower bus.max_mb: when a target is down, the disk "
-                      "would be full before the bus is at its budget",
-                      "%s are free under the state directory, less than the %s that bus.max_mb "
-                      "may still take", have.p, need.p);
+                      "free space there, or lower bus.max_mb and source.spill_max_mb: when a target "
+                      "is down, the disk would be full before the bus is at its budget",
+                      "%s are free under the state directory, less than the %s that bus.max_mb and "
+                      "source.spill_max_mb may still take", have.p, need.p);
     else
         preflight_pass(p, "disk_space",
-                       "%s are free under the state directory; bus.max_mb may take %s", have.p,
+                       "%s are free under the state directory; bus.max_mb and source.spill_max_mb may take %s", have.p,
                        need.p);
     buf_free(&need);
     buf_free(&have);

@@ -15,6 +15,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "agent/source/spill.h"
+
 #define PAUSE_FIRST_MS 100
 #define SOUND_US 30000000 /* a stream of this age has nothing to do with the troubles before */
 #define HOLD_MS 200
@@ -104,7 +106,7 @@ static const char *why_held(const struct source *s, const struct bus_status *st)
     switch (st->state) {
     case BUS_AT_BUDGET:
         return s->in.opened && st->first_offset == st->committed_offset
-                   ? "one transaction of the source does not fit into bus.max_mb: raise it"
+                   ? "one transaction of the source fits neither into bus.max_mb nor into bus.large_txn_max_mb: raise one"
                    : "bus is at its byte budget: a target is behind";
     case BUS_DISK_FULL:
         return "disk under the state directory is full";
@@ -248,6 +250,7 @@ struct source *source_open(const struct source_parts *parts)
     source_adopt_patterns(s);
     rels_init(&s->rels);
     arena_init(&s->scratch, 0, "source.row_max_mb");
+    s->spill = spill_open(s->config->state, (uint64_t) s->config->source.spill_max_mb << 20);
     s->driver = decoder_find("pgoutput");
     s->decoder = s->driver->open();
     snap_open(s);
@@ -264,6 +267,7 @@ void source_close(struct source *s)
     if (s->writer)
         envelope_writer_close(s->writer);
     s->driver->close(s->decoder);
+    spill_close(s->spill);
     rels_free(&s->rels);
     arena_free(&s->scratch);
     free_patterns(s->patterns);

@@ -140,12 +140,21 @@ static int on_keepalive(struct source *s, struct cursor *c, struct err *e)
 /* The table that a row message is of, for an error about its size. */
 static int check_size(struct source *s, struct str payload, struct err *e)
 {
-    struct cursor c = cursor_of(payload);
-    uint8_t type = cursor_u8(&c);
-    const struct rel_entry *entry =
-        type == 'I' || type == 'U' || type == 'D' ? rels_find(&s->rels, cursor_u32(&c)) : NULL;
+    uint32_t oid = s->driver->row_table(s->decoder, payload);
+    const struct rel_entry *entry = oid ? rels_find(&s->rels, oid) : NULL;
     return source_check_size(s, payload.len, entry ? entry->rel->space : STR("?"),
                              entry ? entry->rel->name : STR("?"), e);
+}
+
+int stream_feed(struct source *s, struct str payload, uint64_t lsn, struct err *e)
+{
+    struct decoder_out out = feed_out;
+    out.self = s;
+    if (check_size(s, payload, e))
+        return -1;
+    int rc = s->driver->feed(s->decoder, payload, lsn, &s->scratch, &out, e);
+    arena_reset(&s->scratch);
+    return rc;
 }
 
 static int on_wal(struct source *s, struct cursor *c, struct err *e)
@@ -156,15 +165,11 @@ static int on_wal(struct source *s, struct cursor *c, struct err *e)
     if (c->failed)
         return err_set(e, E_PG_PROTOCOL, "WAL message is cut off");
     struct str payload = {(const char *) c->p, c->left};
-    if (check_size(s, payload, e))
-        return -1;
     if (end_lsn > s->stream.received_lsn)
         s->stream.received_lsn = end_lsn;
     metric_add(s->env->metrics, M_SOURCE_BYTES, 0, (int64_t) payload.len);
-    struct decoder_out out = feed_out;
-    out.self = s;
-    int rc = s->driver->feed(s->decoder, payload, start_lsn, &s->scratch, &out, e);
-    arena_reset(&s->scratch);
+    s->release.lsn = start_lsn;
+    int rc = stream_feed(s, payload, start_lsn, e);
     if (!s->in.in_txn)
         s->stream.behind = sent_us - s->in.last_commit_us > BEHIND_US;
     return rc;
@@ -218,7 +223,7 @@ static int publication_lost(const struct source *s, struct err *e)
 static int take_messages(struct source *s, int max, struct err *e)
 {
     int taken = 0;
-    while (taken < max) {
+    while (taken < max && !s->release.active) {
         char *bytes = NULL;
         int len = PQgetCopyData(s->repl, &bytes, 1);
         if (s->stream.publication_lost) {
@@ -311,7 +316,8 @@ static int turn(struct source *s, struct err *e)
         return turn_held(s, e);
     if (bus_room(s->parts.bus) == 0 && source_hold(s, e))
         return -1;
-    int taken = take_messages(s, TURN_MESSAGES, e);
+    bool released = s->release.active;
+    int taken = released ? streamed_release(s, TURN_MESSAGES, e) : take_messages(s, TURN_MESSAGES, e);
     if (s->in.in_txn)
         snap_receive(s);
     if (taken < 0 || at_boundary(s, e))
@@ -320,8 +326,11 @@ static int turn(struct source *s, struct err *e)
     if (s->stream.reply_wanted || at_us - s->stream.turned_us >= TURN_US) {
         s->stream.turned_us = at_us;
         source_turn(s);
+        streamed_tell(s);
     }
-    return taken == TURN_MESSAGES ? 0 : wait_more(s, e);
+    if (released)
+        s->stream.heard_us = at_us;
+    return taken == TURN_MESSAGES || released || s->release.active ? 0 : wait_more(s, e);
 }
 
 /* Make durable and confirm what was taken, so that a restart need not take it again. */
@@ -371,7 +380,8 @@ static int start(struct source *s, bool inserts_publication, struct err *e)
     buf_add_text(&sql, "START_REPLICATION SLOT ");
     pg_add_ident(&sql, str_of(s->config->source.slot));
     buf_addf(&sql, " LOGICAL %s (", LSN_STR(s->stream.durable_lsn));
-    s->driver->start_options(buf_str(&names), PQserverVersion(s->repl), &sql);
+    const struct decoder_wish wish = {buf_str(&names), PQserverVersion(s->repl), streamed_wanted(s)};
+    s->driver->start_options(&wish, &sql);
     buf_add_char(&sql, ')');
     PGresult *res = pg_exec(s->env, s->repl, "start streaming", sql.p, 30000, e);
     buf_free(&names);
@@ -400,6 +410,7 @@ int stream_run(struct source *s, bool inserts_publication, struct err *e)
     s->in = (struct incoming){.last_commit_lsn = bus.durable.lsn,
                               .last_commit_us = bus.durable_commit_us};
     s->driver->restart(s->decoder);
+    streamed_drop(s);
     if (snap_session(s, e))
         return -1;
     PQsetNoticeReceiver(s->repl, on_notice, s);
@@ -421,6 +432,8 @@ int stream_run(struct source *s, bool inserts_publication, struct err *e)
         rc = 0;
     }
     feed_abort(s);
+    streamed_drop(s);
+    streamed_tell(s);
     added_drop(s);
     snap_pause(s);
     s->stream.active = false;

@@ -15,6 +15,21 @@ struct decoder {
     struct txn txn;      /* valid while in_txn */
     uint64_t seq;        /* changes emitted in this transaction */
     struct buf origin;   /* txn.origin points into it */
+    uint32_t streamed;   /* between STREAM START and STREAM STOP: its transaction; else 0 */
+    uint32_t released;   /* a streamed transaction that was committed, and is to be fed now; else 0 */
+    bool replayed;       /* the running transaction was streamed */
+    uint64_t heard;      /* relations announced by the server so far */
+    struct buf newer;    /* struct announced[]: what the replayed transaction is older than */
+    struct buf kept;     /* a part's rest, when it is not what the server sent */
+};
+
+/* Types of payloads that this decoder makes itself, for what is fed again; the server has none such. */
+enum { REPLAY_BEGIN = 1, REPLAY_RELATION = 2 };
+
+/* A relation, and when it was announced, as counted by heard. */
+struct announced {
+    const struct relation *wire;
+    uint64_t heard;
 };
 
 struct message {
@@ -42,6 +57,23 @@ int message_in_txn(const struct message *m, struct err *e) MUST_CHECK;
 
 /* Give a change of the running transaction to the caller, with its number in it. */
 int message_emit(const struct message *m, struct change *change, struct err *e) MUST_CHECK;
+
+/* Microseconds since 1970 of the timestamp that comes next. */
+int message_time(struct message *m, int64_t *us, struct err *e) MUST_CHECK;
+
+/* Tell of a relation, announced as number heard, unless nothing of it is new. */
+int message_announce(struct message *m, const struct relation *wire, uint64_t heard, struct err *e) MUST_CHECK;
+
+/* Messages 'S', 'E', 'A' and 'c' after their type byte, and any one between 'S' and 'E'. */
+int message_stream_start(struct message *m, struct err *e) MUST_CHECK;
+int message_stream_stop(struct message *m, struct err *e) MUST_CHECK;
+int message_stream_abort(struct message *m, struct err *e) MUST_CHECK;
+int message_stream_commit(struct message *m, struct err *e) MUST_CHECK;
+int message_part(struct message *m, struct err *e) MUST_CHECK;
+
+/* REPLAY_RELATION; and the end of a replay. */
+int message_replay_relation(struct message *m, struct err *e) MUST_CHECK;
+int message_replay_end(struct message *m, struct err *e) MUST_CHECK;
 
 /* Messages 'R', 'I', 'U', 'D' and 'T' after their type byte. */
 int message_relation(struct message *m, struct err *e) MUST_CHECK;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * pgoutput, protocol version 1: transactions, logical messages, and what leads to the rows.
+ * pgoutput, protocol versions 1 to 4: transactions, logical messages, and what leads to the rows.
  *
- * Version 1 sends whole committed transactions one after the other: BEGIN, what it did, COMMIT. A
- * change outside of a transaction, a BEGIN within one, or a COMMIT of another one means that bytes
+ * Committed transactions come whole, one after the other: BEGIN, what it did, COMMIT; streamed.c
+ * reads those that come before they are committed. A change outside of a transaction, a BEGIN within one, or a COMMIT of another one means that bytes
  * were lost or mixed up, and is refused: a position that is wrong would lose data silently later.
  * Formats: PostgreSQL documentation, "Logical Replication Message Formats".
  */
@@ -63,7 +63,7 @@ int message_emit(const struct message *m, struct change *change, struct err *e)
 }
 
 /* A timestamp of the protocol as microseconds since 1970. */
-static int time_read(struct message *m, int64_t *us, struct err *e)
+int message_time(struct message *m, int64_t *us, struct err *e)
 {
     int64_t since_2000_us = (int64_t) cursor_u64(&m->c);
     if (message_whole(m, "the time", e))
@@ -77,7 +77,7 @@ static int message_begin(struct message *m, struct err *e)
 {
     struct decoder *d = m->d;
     struct txn txn = {.commit_lsn = cursor_u64(&m->c)};
-    if (time_read(m, &txn.commit_us, e))
+    if (message_time(m, &txn.commit_us, e))
         return -1;
     txn.xid = cursor_u32(&m->c);
     if (message_end(m, e))
@@ -87,6 +87,8 @@ static int message_begin(struct message *m, struct err *e)
                            (unsigned) d->txn.xid);
     d->txn = txn;
     d->in_txn = true;
+    d->replayed = m->type == REPLAY_BEGIN;
+    d->released = 0;
     d->seq = 0;
     return m->out->begin(m->out->self, &d->txn, e);
 }
@@ -99,7 +101,7 @@ static int message_commit(struct message *m, struct err *e)
     uint8_t flags = cursor_u8(&m->c);
     uint64_t commit_lsn = cursor_u64(&m->c), end_lsn = cursor_u64(&m->c);
     int64_t commit_us;
-    if (time_read(m, &commit_us, e) || message_end(m, e))
+    if (message_time(m, &commit_us, e) || message_end(m, e))
         return -1;
     if (flags)
         return message_bad(m, e, "unknown flags %#x", (unsigned) flags);
@@ -109,7 +111,9 @@ static int message_commit(struct message *m, struct err *e)
     d->txn.end_lsn = end_lsn;
     d->txn.commit_us = commit_us;
     d->in_txn = false;
-    return m->out->commit(m->out->self, &d->txn, e);
+    if (m->out->commit(m->out->self, &d->txn, e))
+        return -1;
+    return d->replayed ? message_replay_end(m, e) : 0;
 }
 
 static int message_origin(struct message *m, struct err *e)
@@ -187,6 +191,16 @@ static int message_read(struct message *m, struct err *e)
         return message_truncate(m, e);
     case 'M':
         return message_logical(m, e);
+    case 'S':
+        return message_stream_start(m, e);
+    case 'E':
+        return message_stream_stop(m, e);
+    case 'A':
+        return message_stream_abort(m, e);
+    case 'c':
+        return message_stream_commit(m, e);
+    case REPLAY_RELATION:
+        return message_replay_relation(m, e);
     default:
         return message_bad(m, e, "unknown type of message");
     }
@@ -200,20 +214,38 @@ static int pgoutput_feed(struct decoder *d, struct str payload, uint64_t start_l
     m.type = cursor_u8(&m.c);
     if (message_whole(&m, "the type of message", e))
         return -1;
-    return message_read(&m, e);
+    if (d->released)
+        return m.type == REPLAY_BEGIN ? message_begin(&m, e)
+                                      : message_bad(&m, e, "streamed transaction %u is to be fed first",
+                                                    (unsigned) d->released);
+    return d->streamed && m.type != 'E' ? message_part(&m, e) : message_read(&m, e);
 }
 
-/* publications are identifiers in double quotes, which stand inside of a literal here. */
-static void pgoutput_start_options(struct str publications, int server_version, struct buf *out)
+/* Publications are identifiers in double quotes, which stand inside of a literal here. Nothing of
+ * versions 3 and 4 is of use without two-phase commit or parallel apply. */
+static void pgoutput_start_options(const struct decoder_wish *wish, struct buf *out)
 {
-    (void) server_version; /* 14 to 18 take the same ones */
-    buf_add_text(out, "\"proto_version\" '1', \"publication_names\" '");
+    struct str publications = wish->publications;
+    buf_addf(out, "\"proto_version\" '%d', \"publication_names\" '", wish->streaming ? 2 : 1);
     for (size_t at = 0; at < publications.len; at++) {
         if (publications.p[at] == '\'')
             buf_add_char(out, '\'');
         buf_add_char(out, publications.p[at]);
     }
     buf_add_text(out, "', \"messages\" 'true'");
+    if (wish->streaming)
+        buf_add_text(out, ", \"streaming\" 'on'");
+}
+
+static uint32_t pgoutput_row_table(const struct decoder *d, struct str payload)
+{
+    struct cursor c = cursor_of(payload);
+    uint8_t type = cursor_u8(&c);
+    if (type != 'I' && type != 'U' && type != 'D')
+        return 0;
+    if (d->streamed)
+        (void) cursor_u32(&c);
+    return cursor_u32(&c);
 }
 
 static struct decoder *pgoutput_open(void)
@@ -226,7 +258,9 @@ static struct decoder *pgoutput_open(void)
 
 static void pgoutput_restart(struct decoder *d)
 {
-    d->in_txn = false;
+    d->in_txn = d->replayed = false;
+    d->streamed = d->released = 0;
+    buf_reset(&d->newer);
     relcache_restart(&d->relations);
 }
 
@@ -236,6 +270,8 @@ static void pgoutput_close(struct decoder *d)
         return;
     relcache_free(&d->relations);
     buf_free(&d->origin);
+    buf_free(&d->newer);
+    buf_free(&d->kept);
     free(d);
 }
 
@@ -244,6 +280,7 @@ const struct decoder_driver decoder_pgoutput = {
     .start_options = pgoutput_start_options,
     .open = pgoutput_open,
     .feed = pgoutput_feed,
+    .row_table = pgoutput_row_table,
     .restart = pgoutput_restart,
     .close = pgoutput_close,
 };

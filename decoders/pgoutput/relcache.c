@@ -37,12 +37,25 @@ static struct relcache_entry *slot_of(struct relcache_entry *slots, size_t count
     return &slots[at];
 }
 
-const struct relation *relcache_find(const struct relcache *c, uint32_t oid)
+static const struct relcache_entry *valid_entry(const struct relcache *c, uint32_t oid)
 {
     if (!c->slot_count || !oid)
         return NULL;
     const struct relcache_entry *entry = slot_of(c->slots, c->slot_count, oid);
-    return entry->oid && entry->round == c->round ? entry->known : NULL;
+    return entry->oid && entry->round == c->round ? entry : NULL;
+}
+
+const struct relation *relcache_find(const struct relcache *c, uint32_t oid)
+{
+    const struct relcache_entry *entry = valid_entry(c, oid);
+    return entry ? entry->known : NULL;
+}
+
+const struct relation *relcache_wire(const struct relcache *c, uint32_t oid, uint64_t *heard)
+{
+    const struct relcache_entry *entry = valid_entry(c, oid);
+    *heard = entry ? entry->heard : 0;
+    return entry ? entry->wire : NULL;
 }
 
 static void grow(struct relcache *c)
@@ -65,16 +78,18 @@ static size_t bytes_of(const struct relation *rel)
     return bytes;
 }
 
-int relcache_add(struct relcache *c, const struct relation *wire, const struct relation **added,
-                 struct err *e)
+int relcache_add(struct relcache *c, const struct relation *wire, uint64_t heard,
+                 const struct relation **added, struct err *e)
 {
     *added = NULL;
     if (c->used * 4 >= c->slot_count * 3)
         grow(c);
     struct relcache_entry *entry = slot_of(c->slots, c->slot_count, wire->oid);
     bool same = entry->oid && relation_equal(entry->wire, wire);
-    if (same && entry->round == c->round && entry->known)
+    if (same && entry->round == c->round && entry->known) {
+        entry->heard = heard;
         return 0;
+    }
     size_t table_bytes = c->slot_count * sizeof *c->slots;
     if (arena_used(&c->arena) + bytes_of(wire) + table_bytes > RELCACHE_MAX_BYTES)
         return err_set(e, E_DECODE, "descriptions of relations take more than %zu MB at %.*s.%.*s",
@@ -94,6 +109,7 @@ int relcache_add(struct relcache *c, const struct relation *wire, const struct r
         c->used++;
     entry->oid = wire->oid;
     entry->version = next.version;
+    entry->heard = heard;
     entry->wire = copy;
     entry->known = NULL;
     entry->round = c->round;

@@ -18,6 +18,7 @@ struct relcache_entry {
     uint32_t oid;
     uint32_t round;                /* of the last announcement; an older one is not valid now */
     uint32_t version;              /* of the last announcement */
+    uint64_t heard;                /* the caller's number of it */
     const struct relation *wire;   /* as announced */
     const struct relation *known;  /* what changes carry: wire, or refined by the caller */
 };
@@ -42,11 +43,15 @@ void relcache_restart(struct relcache *c);
  * restart. */
 const struct relation *relcache_find(const struct relcache *c, uint32_t oid);
 
+/* The last announcement and its number; NULL as above. */
+const struct relation *relcache_wire(const struct relcache *c, uint32_t oid, uint64_t *heard);
+
 /* Take an announcement. NULL in *added when it says what is known already; otherwise *added is a
  * copy of wire with the next version, to be confirmed by relcache_set, and until then changes of
- * the relation are refused. -1 (E_DECODE) at the byte limit. oid 0 must not be given. */
-int relcache_add(struct relcache *c, const struct relation *wire, const struct relation **added,
-                 struct err *e) MUST_CHECK;
+ * the relation are refused. heard is a number of the caller's, kept with it. -1 (E_DECODE) at the byte
+ * limit. oid 0 must not be given. */
+int relcache_add(struct relcache *c, const struct relation *wire, uint64_t heard,
+                 const struct relation **added, struct err *e) MUST_CHECK;
 
 /* What changes of added's relation carry from now on. */
 void relcache_set(struct relcache *c, const struct relation *added, const struct relation *known);

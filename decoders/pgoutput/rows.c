@@ -52,11 +52,10 @@ static int relation_read(struct message *m, struct relation *rel, struct err *e)
     return message_end(m, e);
 }
 
-int message_relation(struct message *m, struct err *e)
+int message_announce(struct message *m, const struct relation *wire, uint64_t heard, struct err *e)
 {
-    struct relation wire = {0};
     const struct relation *added, *refined = NULL;
-    if (relation_read(m, &wire, e) || relcache_add(&m->d->relations, &wire, &added, e))
+    if (relcache_add(&m->d->relations, wire, heard, &added, e))
         return -1;
     if (!added)
         return 0;
@@ -67,6 +66,49 @@ int message_relation(struct message *m, struct err *e)
                        STR_ARG(added->space), STR_ARG(added->name), refined->column_count,
                        added->column_count);
     relcache_set(&m->d->relations, added, refined ? refined : added);
+    return 0;
+}
+
+int message_relation(struct message *m, struct err *e)
+{
+    struct relation wire = {0};
+    return relation_read(m, &wire, e) ? -1 : message_announce(m, &wire, ++m->d->heard, e);
+}
+
+/* What a streamed transaction knew of a table may be older than what others have told meanwhile;
+ * the server takes that for known afterwards. */
+static int note_newer(struct message *m, uint32_t oid, uint64_t heard, struct err *e)
+{
+    struct decoder *d = m->d;
+    struct announced now = {.heard = 0};
+    now.wire = relcache_wire(&d->relations, oid, &now.heard);
+    if (now.wire && now.heard > heard)
+        buf_add(&d->newer, &now, sizeof now);
+    return d->newer.over ? message_bad(m, e, "too many tables were altered beside a large transaction") : 0;
+}
+
+int message_replay_relation(struct message *m, struct err *e)
+{
+    struct relation wire = {0};
+    uint64_t heard = cursor_u64(&m->c);
+    if (!m->d->replayed)
+        return message_bad(m, e, "unknown type of message");
+    if (relation_read(m, &wire, e) || note_newer(m, wire.oid, heard, e))
+        return -1;
+    return message_announce(m, &wire, heard, e);
+}
+
+int message_replay_end(struct message *m, struct err *e)
+{
+    struct decoder *d = m->d;
+    d->replayed = false;
+    for (size_t at = 0; at < d->newer.len; at += sizeof(struct announced)) {
+        struct announced one;
+        memcpy(&one, d->newer.p + at, sizeof one);
+        if (message_announce(m, one.wire, one.heard, e))
+            return -1;
+    }
+    buf_reset(&d->newer);
     return 0;
 }
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Capture pgoutput messages from a real server for pgoutput.tsv.
+"""Capture pgoutput messages from a real server for pgoutput.tsv and pgoutput_streamed.tsv.
 
-usage: pgoutput-capture.py LABEL 'LIBPQ-DSN' > rows     (a scratch database; psql must be in PATH)
+usage: pgoutput-capture.py LABEL 'LIBPQ-DSN' [streamed] > rows     (a scratch database; psql must be in PATH)
+
+With "streamed": cases of transactions that are sent while they are open (PostgreSQL 17 and later).
 
 Prints case, server, LSN and hex of each message, and the statements they come from. The column of
 expected changes is written by hand or by the decoder and then read against the statements.
@@ -71,6 +73,31 @@ CASES = [
      ["insert into t values (4)", "update t set id = 5", "delete from t"]),
 ]
 
+STREAMED = [
+    ("plain", 17, "create table t (id int primary key, a text)",
+     ["begin; insert into t values (1, 'x'); update t set a = 'y'; delete from t; commit"]),
+    ("subs", 17, "create table t (id int primary key, a text)",
+     ["begin; insert into t values (1, 'top'); savepoint s; insert into t values (2, 'sub');"
+      " savepoint u; insert into t values (3, 'gone'); rollback to u; insert into t values (4, 'sub');"
+      " release s; insert into t values (5, 'top'); commit"]),
+    ("given_up", 17, "create table t (id int primary key, a text)",
+     ["begin; insert into t values (1, 'x'); rollback", "insert into t values (2, 'y')"]),
+    ("altered", 17, "create table t (id int primary key, a text)",
+     ["begin; insert into t values (1, 'x'); savepoint s; alter table t add b int; insert into t values (2, 'y', 2);"
+      " rollback to s; insert into t values (3, 'z'); alter table t drop a; insert into t values (4); commit",
+      "insert into t values (5)"]),
+    ("first_in_sub", 17, "create table t (id int primary key)",
+     ["begin; savepoint s; insert into t values (1); rollback to s; insert into t values (2); commit"]),
+    ("message", 17, "create table t (id int primary key); create table t2 (id int primary key)",
+     ["begin; insert into t values (1); select pg_logical_emit_message(true, 'x', 'y');"
+      " select pg_logical_emit_message(false, 'app', 'z'); truncate t, t2; commit"]),
+    ("origin", 17, "create type mood as enum ('sad'); create table t (id int primary key, m mood)",
+     ["select pg_replication_origin_create('from_crm');"
+      "select pg_replication_origin_session_setup('from_crm'); begin;"
+      "select pg_replication_origin_xact_setup('0/ABCDEF', '2024-01-01 00:00+00');"
+      "insert into t values (1, 'sad'); commit"]),
+]
+
 
 def psql(dsn, sql, *, rows=False):
     out = subprocess.run(["psql", "-XqAt", "-F", "\t", "-v", "ON_ERROR_STOP=1", "-d", dsn],
@@ -80,7 +107,7 @@ def psql(dsn, sql, *, rows=False):
     return [line.split("\t") for line in out.stdout.splitlines()] if rows else None
 
 
-def capture(label, dsn, case):
+def capture(label, dsn, case, streamed):
     name, least, before, statements = case
     version = int(psql(dsn, "show server_version_num", rows=True)[0][0]) // 10000
     if version < least:
@@ -95,9 +122,11 @@ def capture(label, dsn, case):
     for statement in statements:
         psql(dsn, statement + ";")
     settings = ("set datestyle = iso; set intervalstyle = postgres; set timezone = utc;"
-                "set extra_float_digits = 3; set bytea_output = hex; set client_encoding = utf8;")
+                "set extra_float_digits = 3; set bytea_output = hex; set client_encoding = utf8;"
+                + ("set debug_logical_replication_streaming = immediate;" if streamed else ""))
     rows = psql(dsn, settings + "select lsn - '0/0'::pg_lsn, encode(data, 'hex')"
-                " from pg_logical_slot_peek_binary_changes('capture', null, null, 'proto_version', '1',"
+                " from pg_logical_slot_peek_binary_changes('capture', null, null, "
+                + ("'proto_version', '2', 'streaming', 'on'," if streamed else "'proto_version', '1',") +
                 " 'publication_names', 'capture', 'messages', 'true')", rows=True)
     psql(dsn, "select pg_drop_replication_slot('capture'); drop publication capture;"
               "select pg_replication_origin_drop(roname) from pg_replication_origin")
@@ -106,5 +135,6 @@ def capture(label, dsn, case):
         print(name, label, lsn, data, "", source if number == 0 else "same", sep="\t")
 
 
-for one in CASES:
-    capture(sys.argv[1], sys.argv[2], one)
+asked = len(sys.argv) > 3 and sys.argv[3] == "streamed"
+for one in STREAMED if asked else CASES:
+    capture(sys.argv[1], sys.argv[2], one, asked)

@@ -12,20 +12,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void feed_one(const struct decoder_driver *driver, struct decoder *d, struct str bytes,
-                     struct buf *out)
+static void feed_one(struct keeper *k, struct str bytes)
 {
     struct arena scratch;
     struct err e = ERR_INIT;
-    struct decoder_out calls = dump_to(out);
+    struct decoder_out calls = keeper_to(k);
     char *copy = mem_alloc(bytes.len ? bytes.len : 1);
     if (bytes.len)
         memcpy(copy, bytes.p, bytes.len);
     arena_init(&scratch, 0, "fuzz");
-    if (driver->feed(d, (struct str){copy, bytes.len}, 1, &scratch, &calls, &e)) {
+    k->scratch = &scratch;
+    if (k->driver->feed(k->d, (struct str){copy, bytes.len}, 1, &scratch, &calls, &e)) {
         if (e.code != E_DECODE || !e.msg[0])
             abort();
-        buf_add_text(out, e.msg);
+        buf_add_text(&k->out, e.msg);
     }
     arena_free(&scratch);
     free(copy);
@@ -33,14 +33,18 @@ static void feed_one(const struct decoder_driver *driver, struct decoder *d, str
 
 static void feed_all(const uint8_t *data, size_t size, struct buf *out)
 {
-    const struct decoder_driver *driver = decoder_find("pgoutput");
-    struct decoder *d = driver->open();
+    struct keeper *k = mem_zalloc(1, sizeof *k);
+    k->driver = decoder_find("pgoutput");
+    k->d = k->driver->open();
     struct cursor c = cursor_of((struct str){(const char *) data, size});
     while (c.left > 2) {
         size_t len = cursor_u16(&c);
-        feed_one(driver, d, cursor_bytes(&c, len < c.left ? len : c.left), out);
+        feed_one(k, cursor_bytes(&c, len < c.left ? len : c.left));
     }
-    driver->close(d);
+    k->driver->close(k->d);
+    keeper_clear(k);
+    *out = k->out;
+    free(k);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,9 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2086,SC1091
-# usage: kill.sh [--kills N] [--seed S] [--power] [--native] [--plant lost|duplicated] [--source V] [--target V] [--rate N]
+# usage: kill.sh [--kills N] [--seed S] [--power] [--native] [--streamed] [--plant lost|duplicated] [--source V] [--target V] [--rate N]
 # check.sh runs: kill.sh --kills 25 --seed 11
 # check.sh runs: kill.sh --kills 15 --seed 12 --power --source debian --target 18
+# check.sh runs: kill.sh --kills 12 --seed 15 --streamed
 # check.sh runs, must fail: kill.sh --kills 2 --seed 13 --plant lost
 # check.sh runs, must fail: kill.sh --kills 2 --seed 14 --plant duplicated
 #
@@ -20,13 +21,14 @@
 #   --power      the agent runs under tests/harness/powercut.c on a disk that takes 30 ms to sync; after each kill what it had
 #                written since its last sync is taken back, as a power cut may do
 #   --plant X    a test of this test: swallow one row on the target (lost), or touch one again (duplicated); must exit 1
+#   --streamed   the source sends every transaction while it is open, in runs of single changes (PostgreSQL 17 and later)
 #   --native     PostgreSQL's own subscription in the agent's place (kills of the servers only): the yardstick
 . "$(dirname "$0")/../harness/lib.sh"
 
-KILLS=200 SEED=$RANDOM POWER='' NATIVE='' PLANT='' SRC_V=18 DST_V=debian RATE=400
+KILLS=200 SEED=$RANDOM POWER='' NATIVE='' STREAMED='' PLANT='' SRC_V=18 DST_V=debian RATE=400
 while [ $# -gt 0 ]; do
     case $1 in
-        --kills) KILLS=$2; shift ;; --seed) SEED=$2; shift ;; --power) POWER=1 ;; --native) NATIVE=1 ;;
+        --kills) KILLS=$2; shift ;; --seed) SEED=$2; shift ;; --power) POWER=1 ;; --native) NATIVE=1 ;; --streamed) STREAMED='debug_logical_replication_streaming = immediate' ;;
         --plant) PLANT=$2; shift ;; --source) SRC_V=$2; shift ;; --target) DST_V=$2; shift ;; --rate) RATE=$2; shift ;;
         *) sed -n '4p' "$0" | cut -c3-; exit 2 ;;
     esac
@@ -166,7 +168,7 @@ agent_watch() {
 }
 
 begin() {
-    pg_start source "$SRC_V"
+    pg_start source "$SRC_V" "$STREAMED"
     pg_start target "$DST_V"
     tables_make source; tables_make target; rows_make
     q source 'TRUNCATE audit.effects'

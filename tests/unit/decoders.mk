@@ -5,7 +5,7 @@ tests_unit_test_decoders_SOURCES = tests/unit/decoders/main.c tests/unit/decoder
 	tests/unit/decoders/test_pgoutput.c tests/unit/decoders/test_relation.c
 tests_unit_test_decoders_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_decoders_LDADD = $(UNIT_LIBS)
-EXTRA_DIST += tests/cases/pgoutput.tsv tests/cases/pgoutput_bad.tsv tests/cases/pgoutput-capture.py
+EXTRA_DIST += tests/cases/pgoutput.tsv tests/cases/pgoutput_bad.tsv tests/cases/pgoutput_streamed.tsv tests/cases/pgoutput-capture.py
 EXTRA_DIST += tests/fuzz/pgoutput.c tests/fuzz/run.sh
 
 # Fuzz for a while: make fuzz-pgoutput FUZZ_SECONDS=60

@@ -7,6 +7,7 @@
 #include "tests/unit/decoders/dump.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 
 #define VALUE_SHOWN 24
 
@@ -129,6 +130,69 @@ struct decoder_out dump_to(struct buf *out)
     return (struct decoder_out){.self = out, .begin = dump_begin, .origin = dump_origin,
                                 .relation = dump_relation, .change = dump_change,
                                 .commit = dump_commit};
+}
+
+/* ---- streamed transactions ---- */
+
+static int keep_part(void *self, const struct decoder_part *part, struct err *e)
+{
+    struct keeper *k = self;
+    if (k->count == KEEPER_PARTS)
+        return err_set(e, E_DECODE, "the keeper is full");
+    separate(&k->out);
+    buf_addf(&k->out, "part %" PRIu32 "/%" PRIu32 " %c", part->xid, part->subxid,
+             part->type < ' ' ? 'r' : part->type);
+    char *bytes = malloc(part->rest.len + 1);
+    bytes[0] = (char) part->type;
+    if (part->rest.len)
+        memcpy(bytes + 1, part->rest.p, part->rest.len);
+    k->gone[k->count] = false;
+    k->parts[k->count] = *part;
+    k->parts[k->count++].rest = (struct str){bytes, part->rest.len + 1};
+    return 0;
+}
+
+static int keep_abort(void *self, uint32_t xid, uint32_t subxid, struct err *e)
+{
+    struct keeper *k = self;
+    (void) e;
+    separate(&k->out);
+    buf_addf(&k->out, "abort %" PRIu32 "/%" PRIu32, xid, subxid);
+    for (int at = 0; at < k->count; at++)
+        if (k->parts[at].xid == xid && (subxid == xid || k->parts[at].subxid == subxid))
+            k->gone[at] = true;
+    return 0;
+}
+
+static int keep_commit(void *self, uint32_t xid, struct str begin, struct str commit, struct err *e)
+{
+    struct keeper *k = self;
+    struct decoder_out out = keeper_to(k);
+    int rc = k->driver->feed(k->d, begin, 0, k->scratch, &out, e);
+    for (int at = 0; at < k->count && !rc; at++) {
+        const struct decoder_part *part = &k->parts[at];
+        if (part->xid != xid || k->gone[at])
+            continue;
+        k->gone[at] = true;
+        rc = k->driver->feed(k->d, part->rest, part->lsn, k->scratch, &out, e);
+    }
+    return rc ? rc : k->driver->feed(k->d, commit, 0, k->scratch, &out, e);
+}
+
+struct decoder_out keeper_to(struct keeper *k)
+{
+    struct decoder_out out = dump_to(&k->out);
+    out.part = keep_part;
+    out.part_abort = keep_abort;
+    out.part_commit = keep_commit;
+    return out;
+}
+
+void keeper_clear(struct keeper *k)
+{
+    for (int at = 0; at < k->count; at++)
+        free((char *) (uintptr_t) k->parts[at].rest.p);
+    k->count = 0;
 }
 
 static int nibble(char c)

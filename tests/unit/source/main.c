@@ -8,6 +8,7 @@ int main(void)
     suite_add_tcase(s, case_copytext());
     suite_add_tcase(s, case_sign());
     suite_add_tcase(s, case_snapshot());
+    suite_add_tcase(s, case_spill());
     suite_add_tcase(s, case_state());
     suite_add_tcase(s, case_timeline());
     SRunner *r = srunner_create(s);
