@@ -7,11 +7,16 @@
  * when we read (its process was killed) makes ours fail instead of applying its rows twice.
  */
 #include <inttypes.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "agent/net/pg.h"
 #include "sinks/postgres/session.h"
+
+#define SILENCE_MS 10000 /* beyond the longest statement */
 
 #define FORCE_FLUSH_US INT64_C(1000000)
 
@@ -86,6 +91,16 @@ static int make_tables(struct pgs *s, PGconn *c, struct err *e)
         if (pg_run(env, c, "make the watermark", sql_make[at], e))
             return e->code == E_PG_RIGHT ? no_right(s, c, e) : -1;
     return pg_run(env, c, "make the watermark", "COMMIT", e);
+}
+
+/* A server that is busy with a long statement takes nothing, and a window that stays closed counts as
+ * silence for TCP_USER_TIMEOUT although every probe of it is answered. So it has to outlast the longest
+ * statement (0: the system's own); keepalives find a dead host where nothing is on its way. */
+static void outlast_statements(PGconn *c, int64_t statement_timeout_ms)
+{
+    unsigned wait_ms = statement_timeout_ms ? (unsigned) statement_timeout_ms + SILENCE_MS : 0;
+    /* refused on a unix socket, which has none */
+    (void) setsockopt(PQsocket(c), IPPROTO_TCP, TCP_USER_TIMEOUT, &wait_ms, sizeof wait_ms);
 }
 
 static int set_session(struct pgs *s, PGconn *c, struct err *e)
@@ -183,6 +198,7 @@ static int pgs_connect(struct sink *sink, const struct position *source, struct 
     PGconn *c = pg_connect(s->env.env, s->env.target->url, PG_SQL, s->env.route, e);
     if (!c)
         return -1;
+    outlast_statements(c, s->env.target->statement_timeout_ms);
     if (set_session(s, c, e) || make_tables(s, c, e) || read_watermark(s, c, pos, e) ||
         check_source(s, source, pos, e) || pipe_open(&s->pipe, s->env.env, c, e)) {
         PQfinish(c);

@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#CASES[@]} -gt 0 ] || CASES=(streamed rolled_back altered killed no_room beyond_budget whole memory)
+[ ${#CASES[@]} -gt 0 ] || CASES=(streamed rolled_back altered killed no_room beyond_budget whole slow_target memory)
 args_need psql pgbench jq curl
 need_agent
 export PGOPTIONS='-c lock_timeout=20s' # a case that failed may have left a session open
@@ -194,6 +194,21 @@ case_whole() {
     must "arrives" synced source target 30
     must "equal" same source target big
     must "was not streamed" metric_is tailrace_source_streamed_transactions_total 0
+    away
+}
+
+# A statement that takes longer than any TCP timeout, with more behind it than the socket takes: not a lost connection.
+case_slow_target() {
+    pair slow_target; up || return
+    qf target >/dev/null <<'SQL'
+CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.id = 1 THEN PERFORM pg_sleep(14); END IF; RETURN NEW; END $$;
+CREATE TRIGGER slow BEFORE INSERT ON big FOR EACH ROW EXECUTE FUNCTION slow();
+ALTER TABLE big ENABLE ALWAYS TRIGGER slow;
+SQL
+    q source "INSERT INTO big SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 40000) g"
+    must "arrives" synced source target 60
+    must "equal" same source target big
+    must "by the same connection" eval '! log_has "$A" "connection|E_PG_CONNECT|pg_connect"'
     away
 }
 
