@@ -23,6 +23,8 @@ struct config_source {
     struct config_list tables; /* patterns schema.table; '!' excludes; later ones win */
     const char *slot;          /* default: tailrace_<name> */
     const char *publication;   /* default: tailrace_<name>; "<it>_ins" holds tables without identity */
+    bool failover;             /* the slot is a failover slot */
+    const char *primary;       /* of a source that is a standby, for sentinels; secret; empty = none */
     bool create_publication;
     bool copy;                 /* first copy of rows that exist before the slot */
     int64_t sentinel_ms;

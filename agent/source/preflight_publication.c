@@ -90,7 +90,7 @@ static bool may_apply(const struct preflight *p, const struct publication_plan *
     PQclear(res);
     for (int at = 0; at < p->table_count; at++)
         may = may && (!plan->missing[at] || p->tables[at].owned);
-    return may && p->config->source.create_publication;
+    return may && p->config->source.create_publication && !p->standby;
 }
 
 static void tell_plan(const struct preflight *p, const struct publication_plan *plan)

@@ -44,7 +44,13 @@ static void check_standby(struct preflight *p)
     if (!res)
         return;
     p->standby = pg_bool(res, 0, 0);
-    if (p->standby)
+    if (p->standby && p->major >= 16)
+        preflight_say(p, *p->config->source.primary ? FINDING_PASS : FINDING_WARN, E_CONFIG, "primary",
+                      "give source.primary, so that sentinels show that the whole way is alive",
+                      *p->config->source.primary
+                          ? "server is a standby; sentinels are written to source.primary"
+                          : "server is a standby, where sentinels cannot be written: health comes from keepalives");
+    else if (p->standby)
         preflight_say(p, FINDING_FAIL, E_CONFIG, "primary",
                       "give the primary's address, or several hosts with "
                       "target_session_attrs=read-write",

@@ -220,6 +220,11 @@ static void check_loss(const struct preflight *p, const struct slot_view *slot)
 static void check_failover(const struct preflight *p)
 {
     const char *const values[] = {p->config->source.slot};
+    if (p->major < 17 && p->config->source.failover) {
+        preflight_say(p, FINDING_FAIL, E_CONFIG, "failover", "take source.failover out",
+                      "source.failover needs PostgreSQL 17 or later, this is %d", p->major);
+        return;
+    }
     if (p->major < 17) {
         preflight_pass(p, "failover", "slots do not move to standbys before PostgreSQL 17: after "
                        "a failover everything is copied again");
@@ -231,13 +236,14 @@ static void check_failover(const struct preflight *p)
         " current_setting('synchronized_standby_slots')", 1, values);
     if (!res)
         return;
-    if (pg_bool(res, 0, 0) && !PQgetvalue(res, 0, 1)[0])
+    bool failover = p->config->source.failover || pg_bool(res, 0, 0);
+    if (failover && !PQgetvalue(res, 0, 1)[0])
         preflight_say(p, FINDING_FAIL, E_CONFIG, "failover",
                       "ALTER SYSTEM SET synchronized_standby_slots = 'slot of each standby'; "
                       "SELECT pg_reload_conf();",
                       "slot %s is a failover slot, but synchronized_standby_slots is empty: we "
                       "could be ahead of the standby that takes over", p->config->source.slot);
-    else if (pg_bool(res, 0, 0))
+    else if (failover)
         preflight_pass(p, "failover", "slot moves to standbys, which are waited for: %s",
                        PQgetvalue(res, 0, 1));
     else

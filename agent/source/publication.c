@@ -232,7 +232,7 @@ int publication_refuse(const char *name, const struct publication_plan *plan, st
     for (size_t at = 0; at < len; at++)
         line[at] = plan->sql.p[at] == '\n' ? ' ' : plan->sql.p[at];
     line[len] = 0;
-    return err_hint(e, "let its owner run: %s%s", line,
+    return err_hint(e, "let its owner run on the primary: %s%s", line,
                     len < plan->sql.len ? "... (tailrace check prints all of it)" : "");
 }
 
@@ -247,7 +247,8 @@ int publication_apply(const struct env *env, PGconn *c, const char *name,
     buf_add_str(&sql, buf_str(&plan->sql));
     int rc = pg_run(env, c, "alter publication", sql.p, e);
     buf_free(&sql);
-    return rc && e->code == E_PG_RIGHT ? publication_refuse(name, plan, e) : rc;
+    bool read_only = rc && strcmp(e->sqlstate, "25006") == 0; /* a standby */
+    return rc && (e->code == E_PG_RIGHT || read_only) ? publication_refuse(name, plan, e) : rc;
 }
 
 int publication_drop(const struct env *env, PGconn *c, const char *name, int *dropped, struct err *e)

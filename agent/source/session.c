@@ -37,6 +37,26 @@ static int check_server(struct source *s, struct err *e)
     return rc;
 }
 
+/* An option that the server cannot follow would give a false sense of safety. */
+static int check_failover(struct source *s, struct err *e)
+{
+    if (!s->config->source.failover)
+        return 0;
+    if (PQserverVersion(s->sql) < 170000) {
+        (void) err_set(e, E_CONFIG, "source.failover needs PostgreSQL 17 or later");
+        return err_hint(e, "take source.failover out: after a failover everything is copied again");
+    }
+    PGresult *res = pg_exec(s->env, s->sql, "look at standbys",
+                            "SELECT pg_catalog.current_setting('synchronized_standby_slots')", 10000, e);
+    if (!res)
+        return -1;
+    if (!PQgetvalue(res, 0, 0)[0] && !s->server.standby)
+        log_warn(s->env->log, "source", "synchronized_standby_slots is empty: a standby that takes over may lack "
+                 "what targets already have, and would then be refused; name the slots of the standbys there");
+    PQclear(res);
+    return 0;
+}
+
 static int read_history(struct source *s, struct err *e)
 {
     char sql[40];
@@ -61,7 +81,7 @@ static int connect_both(struct source *s, struct err *e)
     const char *dsn = s->config->source.postgres;
     s->server = (struct server_view){.system_id = 0};
     s->sql = pg_connect(s->env, dsn, PG_SQL, "source", e);
-    if (!s->sql || check_server(s, e))
+    if (!s->sql || check_server(s, e) || check_failover(s, e))
         return -1;
     s->repl = pg_connect(s->env, dsn, PG_REPLICATION, "source", e);
     if (!s->repl || pg_identify(s->env, s->repl, &s->server.system_id, &s->server.timeline,
@@ -152,7 +172,7 @@ static int copy_keyless(struct source *s, const struct slot_made *made, const st
 
 static int make_slot_and_copy(struct source *s, struct tables_view *view, struct err *e)
 {
-    const struct slot_order order = {s->config->source.slot, false};
+    const struct slot_order order = {s->config->source.slot, false, s->config->source.failover};
     const struct slot_waiter waiter = {s, tell_wait};
     struct slot_made made;
     if (make_facts(s, view->inserts_exists, e) ||
@@ -226,15 +246,14 @@ static void stand_by(struct source *s, const struct slot_view *slot)
 }
 
 /* Look and decide, waiting while somebody else reads from the slot. */
-static int decide(struct source *s, enum state_verdict *verdict, struct err *e)
+static int decide(struct source *s, enum state_verdict *verdict, struct slot_view *slot, struct err *e)
 {
-    struct slot_view slot;
     do {
-        if (slot_look(s->env, s->sql, s->config->source.slot, &slot, e))
+        if (slot_look(s->env, s->sql, s->config->source.slot, slot, e))
             return -1;
-        *verdict = state_decide(&s->facts, s->config->source.slot, &s->server, &slot, durable_lsn(s), e);
+        *verdict = state_decide(&s->facts, s->config->source.slot, &s->server, slot, durable_lsn(s), e);
         if (*verdict == VERDICT_WAIT)
-            stand_by(s, &slot);
+            stand_by(s, slot);
         if (env_stop(s->env) != STOP_NONE)
             return err_set(e, E_STOPPED, "asked to stop");
     } while (*verdict == VERDICT_WAIT);
@@ -244,9 +263,10 @@ static int decide(struct source *s, enum state_verdict *verdict, struct err *e)
 static int prepare(struct source *s, struct err *e)
 {
     enum state_verdict verdict;
+    struct slot_view slot;
     /* What counts from here on is only what the bus has durably. */
     if (source_flush(s, e) || facts_load(s->parts.store, &s->facts, e) || snap_load(s, e) ||
-        connect_both(s, e) || decide(s, &verdict, e))
+        connect_both(s, e) || decide(s, &verdict, &slot, e))
         return -1;
     open_writer(s);
     if (verdict == VERDICT_RECREATE) {
@@ -255,7 +275,11 @@ static int prepare(struct source *s, struct err *e)
         if (slot_drop(s->env, s->sql, s->config->source.slot, e) || snap_keep_only(s, NULL, 0, e))
             return -1;
     }
-    return verdict == VERDICT_STREAM ? go_on(s, e) : begin(s, e);
+    if (verdict != VERDICT_STREAM)
+        return begin(s, e);
+    if (s->config->source.failover && !slot.failover && slot_set_failover(s->env, s->repl, s->config->source.slot, e))
+        return -1;
+    return go_on(s, e);
 }
 
 int session_run(struct source *s, struct err *e)

@@ -25,14 +25,15 @@ int slot_look(const struct env *env, PGconn *sql, const char *name, struct slot_
              " pg_catalog.pg_wal_lsn_diff(CASE WHEN pg_catalog.pg_is_in_recovery()"
              "  THEN pg_catalog.pg_last_wal_replay_lsn()"
              "  ELSE pg_catalog.pg_current_wal_lsn() END, restart_lsn)::pg_catalog.int8,"
-             " safe_wal_size, %s"
+             " safe_wal_size, %s, %s"
              " FROM pg_catalog.pg_replication_slots WHERE slot_name = $1",
              version >= 160000 ? " OR COALESCE(conflicting, false)" : "",
              version >= 170000 ? " OR invalidation_reason IS NOT NULL" : "",
              version >= 170000 ? "COALESCE(invalidation_reason, wal_status, '')"
              : version >= 160000
                  ? "CASE WHEN conflicting THEN 'conflicting' ELSE COALESCE(wal_status, '') END"
-                 : "COALESCE(wal_status, '')");
+                 : "COALESCE(wal_status, '')",
+             version >= 170000 ? "failover" : "false");
     PGresult *res = pg_exec_params(env, sql, "look at slot", text.p, 1, values, LOOK_MS, e);
     buf_free(&text);
     if (!res)
@@ -49,6 +50,7 @@ int slot_look(const struct env *env, PGconn *sql, const char *name, struct slot_
         out->retained_bytes = retained > 0 ? (uint64_t) retained : 0;
         out->safe_bytes = PQgetisnull(res, 0, 7) ? -1 : pg_int(res, 0, 7);
         snprintf(out->why, sizeof out->why, "%.*s", STR_ARG(pg_text(res, 0, 8)));
+        out->failover = pg_bool(res, 0, 9);
     }
     PQclear(res);
     return 0;
@@ -116,8 +118,9 @@ int slot_create_send(PGconn *repl, const struct slot_order *order, struct err *e
     struct buf text = BUF_INIT;
     buf_add_text(&text, "CREATE_REPLICATION_SLOT ");
     pg_add_ident(&text, str_of(order->name));
-    /* This form of the command is taken by all versions from 14 on. */
-    buf_addf(&text, "%s LOGICAL pgoutput EXPORT_SNAPSHOT", order->temporary ? " TEMPORARY" : "");
+    /* All versions from 14 on take the older form of the options. */
+    buf_addf(&text, "%s LOGICAL pgoutput %s", order->temporary ? " TEMPORARY" : "",
+             order->failover ? "(SNAPSHOT 'export', FAILOVER true)" : "EXPORT_SNAPSHOT");
     int sent = PQsendQuery(repl, text.p);
     buf_free(&text);
     return sent ? 0 : pg_err(e, repl, NULL, "create slot");
@@ -160,6 +163,17 @@ int slot_create(const struct env *env, PGconn *repl, PGconn *sql, const struct s
     if (done < 0 && PQtransactionStatus(repl) == PQTRANS_ACTIVE)
         slot_create_cancel(repl);
     return done < 0 ? -1 : 0;
+}
+
+int slot_set_failover(const struct env *env, PGconn *repl, const char *name, struct err *e)
+{
+    struct buf text = BUF_INIT;
+    buf_add_text(&text, "ALTER_REPLICATION_SLOT ");
+    pg_add_ident(&text, str_of(name));
+    buf_add_text(&text, " (FAILOVER true)");
+    int rc = pg_run(env, repl, "make the slot a failover slot", text.p, e);
+    buf_free(&text);
+    return rc;
 }
 
 int slot_drop(const struct env *env, PGconn *sql, const char *name, struct err *e)

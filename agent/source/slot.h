@@ -29,6 +29,7 @@ struct slot_made {
 struct slot_order {
     const char *name;
     bool temporary;      /* gone with its connection */
+    bool failover;       /* standbys keep it in step; PostgreSQL 17 and later */
 };
 
 /* Make a pgoutput slot on repl and export its snapshot. sql is a second connection, to look whom
@@ -46,6 +47,9 @@ int slot_create_done(PGconn *repl, const struct slot_order *order, struct slot_m
 int slot_create_look(const struct env *env, PGconn *repl, PGconn *sql,
                      const struct slot_waiter *waiter, struct err *e) MUST_CHECK;
 void slot_create_cancel(PGconn *repl);
+
+/* Make an existing slot, which nobody reads from, a failover slot. PostgreSQL 17 and later. */
+int slot_set_failover(const struct env *env, PGconn *repl, const char *name, struct err *e) MUST_CHECK;
 
 /* Drop it. E_SLOT_BUSY, naming the pid, when somebody reads from it; nothing is terminated. */
 int slot_drop(const struct env *env, PGconn *sql, const char *name, struct err *e) MUST_CHECK;

@@ -182,6 +182,33 @@ static int check_branch(const struct facts *f, const struct server_view *server,
                    LSN_STR(server->lsn), LSN_STR(durable_lsn));
 }
 
+/* What the server says of an invalidated slot, and what keeps it from happening again. */
+static const struct {
+    const char *why, *sentence, *cure;
+} invalidations[] = {
+    {"wal_removed", "WAL that it needed was removed", "raise max_slot_wal_keep_size on the source"},
+    {"lost", "WAL that it needed was removed", "raise max_slot_wal_keep_size on the source"},
+    {"rows_removed", "rows of the catalog that it needed were removed",
+     "on the standby set hot_standby_feedback = on, and let it follow the primary through a physical slot"},
+    {"conflicting", "the primary removed rows of the catalog that it needed, or its wal_level",
+     "on the standby set hot_standby_feedback = on, and let it follow the primary through a physical slot"},
+    {"wal_level_insufficient", "wal_level of the primary went below logical",
+     "set wal_level = logical on the primary, and leave it so"},
+    {"idle_timeout", "nobody read from it for longer than idle_replication_slot_timeout",
+     "raise idle_replication_slot_timeout on the source, or let tailrace run"},
+};
+
+static int tell_invalid(const struct facts *f, const char *why, struct err *e)
+{
+    for (size_t at = 0; at < sizeof invalidations / sizeof *invalidations; at++)
+        if (strcmp(invalidations[at].why, why) == 0) {
+            (void) err_set(e, E_SLOT_INVALID, "slot %s was invalidated by the server (%s): %s", f->slot, why,
+                           invalidations[at].sentence);
+            return err_hint(e, "%s; tailrace remove, then copy again", invalidations[at].cure);
+        }
+    return err_set(e, E_SLOT_INVALID, "slot %s was invalidated by the server: %s", f->slot, why);
+}
+
 static enum state_verdict decide_ready(const struct facts *f, const struct slot_view *slot,
                                        uint64_t durable_lsn, struct err *e)
 {
@@ -189,8 +216,7 @@ static enum state_verdict decide_ready(const struct facts *f, const struct slot_
         return refuse(err_set(e, E_SLOT_GONE, "slot %s is gone; our position is %s", f->slot,
                               LSN_STR(durable_lsn)));
     if (slot->lost)
-        return refuse(err_set(e, E_SLOT_INVALID, "slot %s was invalidated by the server: %s",
-                              f->slot, slot->why));
+        return refuse(tell_invalid(f, slot->why, e));
     if (slot->foreign)
         return refuse(err_set(e, E_SLOT_OTHER, "slot %s is of another kind, plugin or database",
                               f->slot));

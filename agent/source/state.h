@@ -51,6 +51,7 @@ struct server_view {
 struct slot_view {
     bool exists, active, lost;
     bool foreign;        /* physical, of another plugin or of another database */
+    bool failover;       /* standbys keep it in step */
     int active_pid;
     uint64_t confirmed_lsn; /* confirmed_flush_lsn, or restart_lsn when that is NULL */
     uint64_t restart_lsn, retained_bytes;

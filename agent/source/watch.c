@@ -6,7 +6,8 @@
  * or went, and has running transactions logged while the slot keeps WAL: only at such a record can
  * the slot let go of WAL, and the server by itself writes one every 15 s, of which two may be needed.
  * Sentinels commit with synchronous_commit = local: they must reach our own server's WAL at once,
- * but need not wait for its standbys. On a standby nothing can be emitted; keepalives must do.
+ * but need not wait for its standbys. On a standby nothing can be emitted: they go to its primary by
+ * a connection of their own (source.primary); without one keepalives must do.
  * When its connection fails it tries again quietly: the stream, which has the same troubles, tells.
  */
 #include "agent/source/inner.h"
@@ -37,8 +38,9 @@ struct watch {
     _Atomic bool ended;
     int wake_fd;
     PGconn *c;
+    PGconn *primary; /* where sentinels are written: c, or another when c is a standby; NULL = nowhere */
     bool standby, may_log, told_standby;
-    uint64_t server_lsn, retained_bytes;
+    uint64_t system_id, server_lsn, retained_bytes;
     int64_t retry_us, sentinel_us, tables_us, told_budget_us, nudge_us; /* mono: not before */
 };
 
@@ -47,23 +49,54 @@ static int64_t now_us(const struct watch *w)
     return clock_mono_us(w->s->env->clock);
 }
 
+/* The server that sentinels go to has to be the one that the standby follows. */
+static int open_primary(struct watch *w, struct err *e)
+{
+    struct source *s = w->s;
+    const char *dsn = s->config->source.primary;
+    w->primary = w->standby ? NULL : w->c;
+    if (!w->standby || !*dsn)
+        return 0;
+    w->primary = pg_connect(s->env, dsn, PG_SQL, "source/sentinel", e);
+    if (!w->primary || pg_run(s->env, w->primary, "prepare watch", "SET synchronous_commit = local", e))
+        return -1;
+    PGresult *res = pg_exec(s->env, w->primary, "look at source.primary",
+                            "SELECT pg_catalog.pg_is_in_recovery(), system_identifier"
+                            " FROM pg_catalog.pg_control_system()", QUERY_MS, e);
+    if (!res)
+        return -1;
+    bool fits = !pg_bool(res, 0, 0) && (uint64_t) pg_int(res, 0, 1) == w->system_id;
+    PQclear(res);
+    return fits ? 0 : err_set(e, E_OTHER_SERVER, "source.primary is not the primary of source.postgres");
+}
+
 static int open_connection(struct watch *w, struct err *e)
 {
     struct source *s = w->s;
     w->c = pg_connect(s->env, s->config->source.postgres, PG_SQL, "source/watch", e);
     if (!w->c || pg_run(s->env, w->c, "prepare watch", "SET synchronous_commit = local", e))
         return -1;
-    PGresult *res = pg_exec(s->env, w->c, "prepare watch",
-                            PQserverVersion(w->c) >= 160000
-                                ? "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.has_function_privilege("
-                                  "'pg_catalog.pg_log_standby_snapshot()', 'EXECUTE')"
-                                : "SELECT pg_catalog.pg_is_in_recovery(), false", QUERY_MS, e);
+    const char *sql = PQserverVersion(w->c) >= 160000
+                          ? "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.has_function_privilege("
+                            "'pg_catalog.pg_log_standby_snapshot()', 'EXECUTE'), system_identifier"
+                            " FROM pg_catalog.pg_control_system()"
+                          : "SELECT pg_catalog.pg_is_in_recovery(), false, 0";
+    PGresult *res = pg_exec(s->env, w->c, "prepare watch", sql, QUERY_MS, e);
     if (!res)
         return -1;
     w->standby = pg_bool(res, 0, 0);
-    w->may_log = pg_bool(res, 0, 1) && !w->standby;
+    w->may_log = pg_bool(res, 0, 1);
+    w->system_id = (uint64_t) pg_int(res, 0, 2);
     PQclear(res);
-    return 0;
+    return open_primary(w, e);
+}
+
+static void close_connections(struct watch *w)
+{
+    if (w->primary != w->c)
+        PQfinish(w->primary);
+    PQfinish(w->c);
+    w->c = w->primary = NULL;
 }
 
 /* ---- what the slot keeps ---- */
@@ -145,11 +178,11 @@ static int log_running(struct watch *w, struct err *e)
 {
     /* Each record makes the walsender write and sync the slot, a pause for the stream: not before
      * there is something to let go of. */
-    if (w->standby || w->retained_bytes < LOG_FROM_BYTES)
+    if (!w->primary || w->retained_bytes < LOG_FROM_BYTES)
         return 0;
     if (!w->may_log)
-        return w->retained_bytes >= NUDGE_FROM_BYTES && now_us(w) >= w->nudge_us ? nudge(w, e) : 0;
-    return pg_run(w->s->env, w->c, "log running transactions",
+        return !w->standby && w->retained_bytes >= NUDGE_FROM_BYTES && now_us(w) >= w->nudge_us ? nudge(w, e) : 0;
+    return pg_run(w->s->env, w->primary, "log running transactions",
                   "SELECT pg_catalog.pg_log_standby_snapshot()", e);
 }
 
@@ -168,7 +201,7 @@ static int emit_sentinel(struct watch *w, struct err *e)
     f = s->signing;
     pthread_mutex_unlock(&s->lock);
     sentinel_write(&f, nonce, text);
-    PGresult *res = pg_exec_params(s->env, w->c, "emit sentinel",
+    PGresult *res = pg_exec_params(s->env, w->primary, "emit sentinel",
                                    "SELECT pg_catalog.pg_logical_emit_message(true, '" SENTINEL_PREFIX
                                    "', $1)", 1, values, QUERY_MS, e);
     PQclear(res);
@@ -181,11 +214,11 @@ static int sentinel_turn(struct watch *w, struct err *e)
     if (now_us(w) < w->sentinel_us)
         return 0;
     w->sentinel_us = now_us(w) + s->config->source.sentinel_ms * 1000;
-    if (!w->standby)
+    if (w->primary)
         return emit_sentinel(w, e);
     if (!w->told_standby)
-        log_warn(s->env->log, "source", "server is a standby and takes no sentinels: health comes from "
-                 "its keepalives");
+        log_warn(s->env->log, "source", "server is a standby and takes no sentinels, and source.primary is not "
+                 "given: health comes from its keepalives");
     w->told_standby = true;
     return 0;
 }
@@ -240,13 +273,12 @@ static void *run(void *self)
         struct err e = ERR_INIT;
         if (now_us(w) >= w->retry_us && tick(w, &e)) {
             log_debug(w->s->env->log, "source", "watch: %s", e.msg);
-            PQfinish(w->c);
-            w->c = NULL;
+            close_connections(w);
             w->retry_us = now_us(w) + RETRY_US;
         }
         rest(w);
     }
-    PQfinish(w->c);
+    close_connections(w);
     return NULL;
 }
 
