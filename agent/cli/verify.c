@@ -125,7 +125,7 @@ static int make_point(struct verify *v, struct err *e)
     if (!v->slot_conn)
         return -1;
     snprintf(sql, sizeof sql,
-             "CREATE_REPLICATION_SLOT \"tailrace_verify_%d\" TEMPORARY LOGICAL pgoutput (SNAPSHOT 'export')",
+             "CREATE_REPLICATION_SLOT \"tailrace_verify_%d\" TEMPORARY LOGICAL pgoutput EXPORT_SNAPSHOT", /* taken by 14, too */
              PQbackendPID(v->slot_conn));
     PGresult *res = pg_exec(v->env, v->slot_conn, "create a temporary slot for the point of comparison", sql,
                             v->hold_ms, e);

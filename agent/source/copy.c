@@ -14,6 +14,7 @@
 
 #include "agent/source/chunk.h"
 #include "agent/source/copytext.h"
+#include "agent/source/narrow.h"
 #include "agent/source/run.h"
 
 #define CHUNK_BYTES ((size_t) 1 << 20)
@@ -109,7 +110,7 @@ static int take_rows(struct copy *y, struct err *e)
     return rc;
 }
 
-static void add_copy_sql(const struct relation *rel, bool partitioned, struct buf *sql)
+static void add_copy_sql(const struct relation *rel, bool partitioned, struct str filter, struct buf *sql)
 {
     buf_add_text(sql, "COPY (SELECT ");
     for (int at = 0; at < rel->column_count; at++) {
@@ -118,6 +119,8 @@ static void add_copy_sql(const struct relation *rel, bool partitioned, struct bu
     }
     buf_add_text(sql, partitioned ? " FROM " : " FROM ONLY ");
     pg_add_table(sql, rel->space, rel->name);
+    if (filter.len)
+        buf_addf(sql, " WHERE %.*s", STR_ARG(filter));
     buf_add_text(sql, ") TO STDOUT");
 }
 
@@ -139,14 +142,18 @@ static int copy_rows(struct copy *y, const struct catalog_table *t, struct err *
 {
     struct buf sql = BUF_INIT;
     const struct relation *rel;
+    struct str filter;
     if (catalog_describe(y->s->env, y->order->c, t->oid, &y->arena, &rel, e))
         return -1;
-    rel = rels_adopt(&y->s->rels, chunk_relation(rel, &y->arena))->rel;
+    rel = chunk_relation(rel, &y->arena);
+    if (narrow_relation(y->s->env, y->order->c, y->s->config->source.publication, &y->arena, &rel, &filter, e))
+        return -1;
+    rel = rels_adopt(&y->s->rels, rel)->rel;
     y->values = arena_zalloc(&y->arena, (size_t) rel->column_count + 1, sizeof *y->values);
     y->chunk = (struct chunk){.s = y->s, .rel = rel, .lsn = y->order->lsn};
     y->chunk.topic = envelope_topic(&y->arena, str_of(y->s->config->name), rel->space, rel->name);
     chunk_table(&y->chunk, t->rows);
-    add_copy_sql(rel, t->partitioned, &sql);
+    add_copy_sql(rel, t->partitioned, filter, &sql);
     PGresult *res = pg_exec(y->s->env, y->order->c, "copy", sql.p, 0, e);
     buf_free(&sql);
     if (!res)

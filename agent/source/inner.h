@@ -10,6 +10,7 @@
  *   snap.c     tables with a key, read in chunks beside the stream: lane.c reads one, place.c puts it
  *   copy.c     tables without a key, from an exported snapshot
  *   added.c    those of them that came later
+ *   attached.c partitions that were attached
  *   stream.c   the replication connection: read, confirm, wait
  *   streamed.c transactions that come before they are committed
  *   feed.c     decoded changes to events on the bus
@@ -116,6 +117,7 @@ struct source {
     struct added *added;               /* tables without a key waiting for their copy; NULL = none */
     struct snap *snap;                 /* tables with a key that are read beside the stream */
     struct position copied;            /* last position given to a chunk */
+    char attached_xid[16];             /* oldest open transaction at the last look at partitions; empty = none yet */
     int64_t look_again_us;             /* mono: when tables without copy are looked at again; 0 = no */
     struct watch *watch;
     int64_t streaming_us;              /* mono: start of the last stream, for the pause after it */
@@ -171,6 +173,11 @@ int tables_copy(struct source *s, struct tables_view *view, struct err *e) MUST_
 /* Digest of the chosen tables and of the publications: another one means tables_sync has work. */
 int tables_digest(const struct source *s, PGconn *c, const struct config_list *patterns,
                   uint64_t *digest, struct err *e) MUST_CHECK;
+
+/* ---- attached.c ---- */
+
+/* Begin reading the rows of partitions that were attached to one of the tables since the last look. */
+int attached_read(struct source *s, const struct catalog_table *tables, int count, struct err *e) MUST_CHECK;
 
 /* ---- copy.c ---- */
 

@@ -13,6 +13,7 @@
 #include "agent/base/cursor.h"
 #include "agent/source/chunk.h"
 #include "agent/source/copytext.h"
+#include "agent/source/narrow.h"
 
 /* Columns and keys as text: another digest means that the table was altered. */
 #define SHAPE_SQL \
@@ -70,6 +71,7 @@ void lane_close(struct lane *l)
     buf_free(&l->rows);
     buf_free(&l->line);
     buf_free(&l->asked);
+    buf_free(&l->filter);
     buf_free(&l->topic_text);
     arena_free(&l->arena);
 }
@@ -217,6 +219,11 @@ static int describe(struct lane *l, struct err *e)
     if (catalog_describe(s->env, l->c, l->run->oid, &l->arena, &rel, e))
         return -1;
     const struct relation *slim = chunk_relation(rel, &l->arena);
+    struct str filter;
+    if (narrow_relation(s->env, l->c, s->config->source.publication, &l->arena, &slim, &filter, e))
+        return -1;
+    buf_reset(&l->filter);
+    buf_add_str(&l->filter, filter);
     struct rel_entry *known = rels_find(&s->rels, slim->oid);
     l->rel = known && known->rel && relation_equal(known->rel, slim) ? known->rel
                                                                      : rels_adopt(&s->rels, slim)->rel;
@@ -282,6 +289,8 @@ static void add_rows_sql(struct lane *l, struct buf *sql)
     buf_add_text(sql, " WHERE ");
     if (*r->where)
         buf_addf(sql, "(%s) AND ", r->where);
+    if (l->filter.len)
+        buf_addf(sql, "(%.*s) AND ", STR_ARG(buf_str(&l->filter)));
     l->keys = r->now.pending.len > 0;
     struct str from = buf_str(&r->now.from);
     if (l->keys || from.len)

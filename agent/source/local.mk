@@ -1,5 +1,6 @@
 libtailrace_a_SOURCES += \
 	agent/source/added.c \
+	agent/source/attached.c \
 	agent/source/catalog.c agent/source/catalog.h \
 	agent/source/chunk.c agent/source/chunk.h \
 	agent/source/copies.c agent/source/copies.h \
@@ -9,6 +10,7 @@ libtailrace_a_SOURCES += \
 	agent/source/inner.h \
 	agent/source/keyset.c agent/source/keyset.h \
 	agent/source/lane.c \
+	agent/source/narrow.c agent/source/narrow.h \
 	agent/source/place.c \
 	agent/source/preflight.c agent/source/preflight.h \
 	agent/source/preflight_disk.c agent/source/preflight_local.h \

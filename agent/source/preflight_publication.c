@@ -42,7 +42,7 @@ static void check_endangered(const struct preflight *p, const char *name)
     PQclear(res);
 }
 
-/* Row filters and column lists leave out what a copy would have brought: 15 and later. */
+/* Row filters and column lists leave out what an equal copy would need: 15 and later. */
 static void check_filters(const struct preflight *p, const char *name)
 {
     const char *const values[] = {name};
@@ -65,8 +65,8 @@ static void check_filters(const struct preflight *p, const char *name)
         preflight_say(p, FINDING_WARN, E_PUBLICATION, "publication_filters",
                       "ALTER PUBLICATION ... SET TABLE without WHERE and column list, or leave the "
                       "table out of source.tables",
-                      "publication %s has row filters or column lists: the first copy takes all "
-                      "of these tables, changes only come as filtered: %s", name, names.p);
+                      "publication %s has row filters or column lists: copies and changes of these tables "
+                      "come only as filtered: %s", name, names.p);
     else
         preflight_pass(p, "publication_filters", "no row filters or column lists are in the way");
     buf_free(&names);

@@ -47,6 +47,7 @@ struct lane {
     const struct relation *rel;
     struct str topic;
     struct buf topic_text;
+    struct buf filter;       /* the publication's row filter, empty when all rows are sent */
     char shape[80];          /* digest of the table's columns and keys that rel was made from */
     char asked_shape[80];
     struct view view;

@@ -248,6 +248,8 @@ static int sync_all(struct sync *y, bool first, struct tables_view *out, struct 
         return -1;
     if (!first && !s->config->source.copy && skip_copies(s, out, e))
         return -1;
+    if (s->facts.phase == PHASE_READY && attached_read(s, y->tables, y->count, e))
+        return -1;
     if (tables_digest(s, s->sql, s->tables, &digest, e))
         return -1;
     atomic_store(&s->tables_seen, digest);
@@ -306,7 +308,9 @@ int tables_digest(const struct source *s, PGconn *c, const struct config_list *p
                                    "SELECT pubname, schemaname, tablename"
                                    " FROM pg_catalog.pg_publication_tables"
                                    " WHERE pubname IN ($1::pg_catalog.text, $1::pg_catalog.text || '" PUBLICATION_INSERTS_SUFFIX "')"
-                                   " ORDER BY 1, 2, 3", 1, values, 10000, e);
+                                   " UNION ALL SELECT 'partitions', '', pg_catalog.md5(pg_catalog.string_agg("
+                                   "  i.inhrelid::pg_catalog.oid::pg_catalog.text, ',' ORDER BY i.inhrelid))"
+                                   " FROM pg_catalog.pg_inherits i ORDER BY 1, 2, 3", 1, values, 10000, e);
     if (!res || catalog_tables(s->env, c, patterns, &a, &tables, &count, e))
         goto done;
     *digest = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
