@@ -69,6 +69,7 @@ static void column_copy(struct arena *a, struct column *to, const struct column 
     to->type_sql = arena_str(a, from->type_sql);
     to->enum_labels = arena_str(a, from->enum_labels);
     to->default_sql = arena_str(a, from->default_sql);
+    to->missing = arena_str(a, from->missing);
 }
 
 const struct relation *relation_copy(struct arena *a, const struct relation *rel)
@@ -94,7 +95,8 @@ static bool column_equal(const struct column *a, const struct column *b)
            a->generated == b->generated && a->key_position == b->key_position &&
            str_eq(a->name, b->name) && str_eq(a->type_name, b->type_name) &&
            str_eq(a->type_sql, b->type_sql) && str_eq(a->enum_labels, b->enum_labels) &&
-           str_eq(a->default_sql, b->default_sql);
+           str_eq(a->default_sql, b->default_sql) && a->attnum == b->attnum &&
+           a->has_missing == b->has_missing && str_eq(a->missing, b->missing);
 }
 
 bool relation_equal(const struct relation *a, const struct relation *b)

@@ -31,6 +31,9 @@ struct column {
     struct str type_sql;   /* format_type(): "character varying(50)", "shop.mood" */
     struct str enum_labels; /* JSON array of labels in order, for TYPE_ENUM; else empty */
     struct str default_sql; /* pg_get_expr of the default; empty when none */
+    int attnum;            /* pg_attribute.attnum, which a renamed column keeps; 0 = not known */
+    bool has_missing;      /* rows that are older than the column have the value missing, as text */
+    struct str missing;
 };
 
 struct relation {

@@ -135,6 +135,10 @@ static void put_our_params(struct buf *out, const struct column *c)
         put_param(out, PARAM_COLUMN "labels", c->enum_labels);
     if (c->default_sql.len)
         put_param(out, PARAM_COLUMN "default", c->default_sql);
+    if (c->attnum)
+        put_int_param(out, PARAM_COLUMN "attnum", c->attnum);
+    if (c->has_missing)
+        put_param(out, PARAM_COLUMN "missing", c->missing);
 }
 
 static void put_column_params(const struct builder *b, struct buf *out, const struct column_plan *p)

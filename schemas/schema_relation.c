@@ -148,6 +148,9 @@ static void describe_column(struct column *c, const json_t *params)
     c->key_position = (int) int_param(params, PARAM_COLUMN "key", 0);
     c->enum_labels = param(params, PARAM_COLUMN "labels");
     c->default_sql = param(params, PARAM_COLUMN "default");
+    c->attnum = (int) int_param(params, PARAM_COLUMN "attnum", 0);
+    c->has_missing = json_object_get(params, PARAM_COLUMN "missing") != NULL;
+    c->missing = param(params, PARAM_COLUMN "missing");
     c->name = param(params, "__debezium.source.column.name");
 }
 

@@ -5,7 +5,7 @@ libtailrace_a_SOURCES += \
 	sinks/postgres/catalog.c \
 	sinks/postgres/check.c \
 	sinks/postgres/copy.c \
-	sinks/postgres/create.c \
+	sinks/postgres/create.c sinks/postgres/follow.c \
 	sinks/postgres/pipe.c sinks/postgres/pipe.h \
 	sinks/postgres/postgres.h \
 	sinks/postgres/rows.c \

@@ -21,5 +21,5 @@ include tests/integration/source.mk
 EXTRA_DIST += tests/harness/lib.sh tests/harness/packages.sh tests/peers/common.sh tests/peers/postgres.sh \
 	tests/integration/kill.sh tests/integration/faults.sh tests/integration/flow.sh \
 	tests/integration/check.sh tests/integration/packaging.sh tests/integration/role.sh \
-	tests/integration/failover.sh tests/integration/large_tx.sh tests/integration/snapshot.sh tests/integration/snapshot_kill.sh tests/integration/tail.sh
+	tests/integration/ddl.sh tests/integration/failover.sh tests/integration/large_tx.sh tests/integration/snapshot.sh tests/integration/snapshot_kill.sh tests/integration/tail.sh
 include tests/unit/verify.mk

@@ -11,6 +11,7 @@
 
 enum config_on_fk { TARGET_TRIGGERS_OFF, TARGET_TRIGGERS_ON };
 enum config_decimal { CONFIG_DECIMAL_PRECISE, CONFIG_DECIMAL_DOUBLE, CONFIG_DECIMAL_STRING };
+enum config_ddl { DDL_STOP, DDL_PARK, DDL_APPLY };
 enum config_existing { EXISTING_REFUSE, EXISTING_KEEP, EXISTING_CLEAR };
 
 struct config_list {
@@ -48,6 +49,7 @@ struct config_target {
     const char *url;           /* secret */
     bool create;               /* make missing tables */
     enum config_on_fk triggers; /* fire triggers and foreign keys on the target (needs no right) or not (session_replication_role = replica) */
+    enum config_ddl ddl;       /* follow what was altered on the source */
     enum config_existing existing; /* first copy into a table that has rows */
     const char *synchronous_commit; /* of the target session: on, off, local, remote_write, remote_apply */
     const char *schema;        /* put all tables into this schema; NULL = same as source */

@@ -18,6 +18,8 @@
 #define HOLD_US INT64_C(10000000)
 #define RECENT_MAX 64
 
+#define TEXT_MAX 2048
+
 struct recent {
     const char *fmt;
     char part[48];
@@ -136,22 +138,39 @@ static bool hold_back(struct log *l, enum log_level level, const char *part, con
     return false;
 }
 
+/* key is what makes lines alike; NULL = none is like this one. */
+static void write_text(struct log *l, enum log_level level, const char *part, const char *key, const char *text)
+{
+    pthread_mutex_lock(&l->lock);
+    if (!key || !hold_back(l, level, part, key, text))
+        write_line(l, level, part, str_of(text));
+    pthread_mutex_unlock(&l->lock);
+}
+
 void log_line(struct log *l, enum log_level level, const char *part, const char *fmt, ...)
 {
+    char text[TEXT_MAX];
+    va_list args;
     if (!l || (int) level > atomic_load(&l->level))
         return;
-    char text[2048];
-    va_list args;
     va_start(args, fmt);
     int len = vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    if (len < 0)
+    if (len >= 0)
+        write_text(l, level, part, fmt, text);
+}
+
+void log_each(struct log *l, enum log_level level, const char *part, const char *fmt, ...)
+{
+    char text[TEXT_MAX];
+    va_list args;
+    if (!l || (int) level > atomic_load(&l->level))
         return;
-    size_t size = (size_t) len < sizeof text ? (size_t) len : sizeof text - 1;
-    pthread_mutex_lock(&l->lock);
-    if (!hold_back(l, level, part, fmt, text))
-        write_line(l, level, part, (struct str){text, size});
-    pthread_mutex_unlock(&l->lock);
+    va_start(args, fmt);
+    int len = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    if (len >= 0)
+        write_text(l, level, part, NULL, text);
 }
 
 void log_err(struct log *l, const char *part, const struct err *e)

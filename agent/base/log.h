@@ -34,6 +34,9 @@ void log_line(struct log *l, enum log_level level, const char *part, const char 
 #define log_info(l, part, ...) log_line((l), LOG_LEVEL_INFO, (part), __VA_ARGS__)
 #define log_debug(l, part, ...) log_line((l), LOG_LEVEL_DEBUG, (part), __VA_ARGS__)
 
+/* The same for what has to be told each time it happens; never held back. */
+void log_each(struct log *l, enum log_level level, const char *part, const char *fmt, ...) PRINTF_LIKE(4, 5);
+
 /* An error: "sentence (code)", its hint, its SQLSTATE. Transient ones log at warn. */
 void log_err(struct log *l, const char *part, const struct err *e);
 

@@ -90,7 +90,7 @@ static int remove_route(const struct env *env, const struct config *config,
                         const struct config_route *route, struct buf *report, struct err *e)
 {
     const struct config_target *target = config_target_find(config, route->to);
-    int64_t marks, copies;
+    int64_t marks, copies, columns;
     PGconn *c = target ? pg_connect(env, target->url, PG_SQL, "remove", e) : NULL;
     if (!target)
         return err_set(e, E_CONFIG, "route %s goes to target %s, which is not there", route->name, route->to);
@@ -99,6 +99,8 @@ static int remove_route(const struct env *env, const struct config *config,
     int rc = delete_rows(env, c, "tailrace.watermark", route->name, &marks, e);
     if (!rc)
         rc = delete_rows(env, c, "tailrace.copy", route->name, &copies, e);
+    if (!rc)
+        rc = delete_rows(env, c, "tailrace.columns", route->name, &columns, e);
     PQfinish(c);
     if (rc)
         return err_prefix(e, "target %s", target->name);

@@ -60,7 +60,8 @@ static const char columns_sql[] =
     "SELECT n.nspname, c.relname, c.relreplident, a.attname, a.atttypid, a.atttypmod,"
     " a.attnotnull, a.attgenerated = 's', COALESCE(kc.at, 0),"
     " c.relreplident = 'f' OR ic.attnum IS NOT NULL,"
-    " CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END"
+    " CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END, a.attnum,"
+    " CASE WHEN a.atthasmissing THEN (a.attmissingval::pg_catalog.text::pg_catalog.text[])[1] END"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
     "  AND NOT a.attisdropped AND a.attgenerated <> 'v'"
@@ -190,6 +191,9 @@ static void take_facts(struct column *col, const PGresult *res, int row, struct 
     col->generated = pg_bool(res, row, 7);
     col->key_position = (int) pg_int(res, row, 8);
     col->default_sql = kept(a, res, row, 10);
+    col->attnum = (int) pg_int(res, row, 11);
+    col->has_missing = !PQgetisnull(res, row, 12);
+    col->missing = kept(a, res, row, 12);
 }
 
 static struct relation *new_relation(struct arena *a, const struct relation *like, int count,

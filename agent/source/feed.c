@@ -115,6 +115,8 @@ static int on_relation(void *self, const struct relation *wire, const struct rel
         const struct relation *before = known ? known->rel : NULL;
         struct rel_entry *entry = rels_adopt(&s->rels, full);
         *refined = entry->rel;
+        entry->has_enum = labels_there(full);
+        entry->announced = NULL;
         if (entry->rel != before)
             snap_spoil(s, full->oid);
         rc = decide_relation(s, entry, &lacks, e);
@@ -220,6 +222,8 @@ static int on_change(void *self, const struct change *change, const struct txn *
     full.pos.system_id = s->facts.system_id;
     full.pos.timeline = s->facts.timeline;
     full.seen_us = s->in.received_us;
+    if (s->in.entry->has_enum && labels_follow(s, &full, e))
+        return -1;
     count_change(s, change->op);
     if (s->in.entry->incomplete && changes_key(&full))
         return put_moved(s, &full, txn, e);

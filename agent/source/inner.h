@@ -285,6 +285,14 @@ void feed_abort(struct source *s);
 /* Decide anew which known relations are chosen, and from where on. */
 int feed_choose(struct source *s, struct err *e) MUST_CHECK;
 
+/* ---- labels.c ---- */
+
+/* A column of rel is an enum. */
+bool labels_there(const struct relation *rel);
+/* Give the change, of s->in.entry, a relation with the label that it has and that was not there when the table
+ * was announced. */
+int labels_follow(struct source *s, struct change *change, struct err *e) MUST_CHECK;
+
 /* ---- watch.c ---- */
 
 /* Start and end the watch thread. */

@@ -9,6 +9,7 @@ libtailrace_a_SOURCES += \
 	agent/source/feed.c \
 	agent/source/inner.h \
 	agent/source/keyset.c agent/source/keyset.h \
+	agent/source/labels.c \
 	agent/source/lane.c \
 	agent/source/narrow.c agent/source/narrow.h \
 	agent/source/place.c \

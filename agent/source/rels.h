@@ -18,6 +18,9 @@ struct rel_entry {
     bool noted;                /* its rows are being read, or will be: changes are noted */
     bool incomplete;           /* a first copy is under way: targets may lack rows of it */
     uint64_t drop_below_lsn;   /* commits below are in a copy, or will be (UINT64_MAX) */
+    bool has_enum;
+    const struct relation *announced, *relabelled; /* changes that come with announced go on with relabelled */
+    int64_t relabel_us;        /* mono: labels are not read again before */
 };
 
 struct rels {

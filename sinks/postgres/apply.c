@@ -137,7 +137,7 @@ int pgs_truncate(struct pgs *s, const struct change *changes, int *count, struct
     while (!done && taken < *count && changes[taken].op == OP_TRUNCATE &&
            changes[taken].truncate_cascade == changes[0].truncate_cascade &&
            changes[taken].truncate_restart == changes[0].truncate_restart) {
-        done = pgs_table(s, changes[taken].rel, &t, e);
+        done = pgs_table(s, changes[taken].rel, changes[taken].pos.lsn, &t, e);
         if (!done)
             buf_addf(&sql, "%s%s%.*s", taken ? ", " : "", t->only ? "ONLY " : "", STR_ARG(t->sql));
         taken += !done;
@@ -163,9 +163,13 @@ static int flush_run(struct pgs *s, struct err *e)
     return done;
 }
 
-/* Update and delete need something to find their row by. */
-static int check_old(const struct pgs_table *t, const struct change *c, struct err *e)
+/* The table must fit; update and delete need something to find their row by. */
+static int check_row(const struct pgs_table *t, const struct change *c, struct err *e)
 {
+    if (t->unfit) {
+        *e = *t->unfit;
+        return -1;
+    }
     bool row_wise = !t->rel->key_count && (c->op == OP_UPDATE || c->op == OP_DELETE);
     if (!row_wise || (c->before && c->old == OLD_FULL))
         return 0;
@@ -190,8 +194,9 @@ int pgs_apply_fast(struct pgs *s, const struct change *changes, int count, struc
             at += taken - 1;
             continue;
         }
-        /* A description asks the target and waits: the run goes out first, in its order. */
-        if (pgs_table(s, c->rel, &t, e) || check_old(t, c, e))
+        /* A description may alter the table: what was made under the older one goes out first. */
+        if ((!pgs_knows(s, c->rel) && flush_run(s, e)) || pgs_table(s, c->rel, c->pos.lsn, &t, e) ||
+            check_row(t, c, e))
             return -1;
         enum pgs_kind kind = pgs_shape(s, t, c);
         bool update = kind == PGS_UPDATE || kind == PGS_UPDATE_ROW;

@@ -163,10 +163,14 @@ static int apply_row(struct pgs *s, struct keys *keys, const struct change *c, s
 {
     struct pgs_table *t;
     struct err why = ERR_INIT;
-    if (pgs_table(s, c->rel, &t, e))
+    if (pgs_table(s, c->rel, c->pos.lsn, &t, e))
         return -1;
     if (behind_parked(keys, t, c)) {
         (void) err_set(e, E_TARGET_ROW, "queued behind a parked row of its key in %.*s", STR_ARG(t->label));
+        return park(s, keys, t, c, e);
+    }
+    if (t->unfit) {
+        *e = *t->unfit;
         return park(s, keys, t, c, e);
     }
     int done = try_changes(s, c, 1, &why, e);
@@ -185,7 +189,7 @@ static int describe_all(struct pgs *s, const struct change *changes, int count, 
     struct pgs_table *t;
     for (int at = 0; at < count; at++)
         if (changes[at].rel && changes[at].op != OP_NONE && changes[at].op != OP_MESSAGE &&
-            pgs_table(s, changes[at].rel, &t, e))
+            pgs_table(s, changes[at].rel, changes[at].pos.lsn, &t, e))
             return -1;
     return 0;
 }
@@ -196,7 +200,7 @@ static bool any_behind(struct pgs *s, const struct keys *keys, const struct chan
     struct err ignored = ERR_INIT;
     for (int at = 0; keys->count && at < count; at++)
         if (changes[at].rel && changes[at].op != OP_NONE &&
-            !pgs_table(s, changes[at].rel, &t, &ignored) && behind_parked(keys, t, &changes[at]))
+            !pgs_table(s, changes[at].rel, changes[at].pos.lsn, &t, &ignored) && behind_parked(keys, t, &changes[at]))
             return true;
     return false;
 }
@@ -224,9 +228,9 @@ int pgs_apply_careful(struct pgs *s, const struct change *changes, int count, st
     struct keys keys = {0};
     int done = 0;
     for (int at = 0, take; !done && at < count; at += take) {
-        for (take = 0; take < CHUNK_ROWS && at + take < count &&
-                       changes[at + take].op != OP_TRUNCATE;)
-            take++;
+        for (take = 0; take < CHUNK_ROWS && at + take < count && changes[at + take].op != OP_TRUNCATE &&
+                       (!take || !changes[at + take].rel || pgs_knows(s, changes[at + take].rel));)
+            take++; /* a new description may alter the table: not before what was made under the older one */
         if (take) {
             done = apply_chunk(s, &keys, changes + at, take, e);
             continue;

@@ -17,7 +17,9 @@ static const char sql_columns[] =
     " b.typcategory IN ('A', 'C') OR b.typarray = 0 OR b.typdelim <> ',',"
     " k.typtype IN ('e', 'r', 'm') OR k.oid = 1043 OR EXISTS (SELECT FROM pg_catalog.pg_opclass o"
     "  JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod WHERE o.opcdefault AND o.opcintype = k.oid"
-    "  AND k.typcategory <> 'A' AND m.amname IN ('btree', 'hash'))"
+    "  AND k.typcategory <> 'A' AND m.amname IN ('btree', 'hash')),"
+    " pg_catalog.format_type(a.atttypid, a.atttypmod),"
+    " a.attnotnull AND NOT a.atthasdef AND a.attidentity = ''"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
     " LEFT JOIN pg_catalog.pg_type b ON b.oid = a.atttypid"
@@ -170,9 +172,10 @@ static int no_table(struct pgs *s, const struct pgs_table *t, struct err *e)
 }
 
 /* Columns and kind; *found false when there is no such table. */
-static int describe_columns(struct pgs *s, struct pgs_table *t, bool *found, struct err *e)
+static int describe_columns(struct pgs *s, struct pgs_table *t, uint64_t lsn, bool *found, struct err *e)
 {
     PGresult *res;
+    bool altered = false;
     if (ask(s, t->rel, sql_columns, &res, e))
         return -1;
     int done = 0;
@@ -183,6 +186,13 @@ static int describe_columns(struct pgs *s, struct pgs_table *t, bool *found, str
         done = err_set(e, E_TARGET_TABLE, "%.*s on the target is a %s, not a table",
                        STR_ARG(t->label), kind == 'f' ? "foreign table" : "view");
     else if (*found)
+        done = pgs_follow(s, t, lsn, res, &altered, e);
+    if (!done && altered) {
+        PQclear(res);
+        if (ask(s, t->rel, sql_columns, &res, e))
+            return -1;
+    }
+    if (!done && *found)
         done = fill_columns(s, t, res, e);
     PQclear(res);
     return done;
@@ -206,16 +216,25 @@ static int describe_copy(struct pgs *s, struct pgs_table *t, struct err *e)
     return 0;
 }
 
-static int describe(struct pgs *s, struct pgs_table *t, struct err *e)
+static int describe_key(struct pgs *s, struct pgs_table *t, struct err *e)
 {
-    bool found;
-    name_table(s, t);
-    if (describe_columns(s, t, &found, e))
+    PGresult *res;
+    if (ask(s, t->rel, sql_indexes, &res, e))
+        return -1;
+    int done = fill_key(s, t, res, e);
+    PQclear(res);
+    return done;
+}
+
+static int describe(struct pgs *s, struct pgs_table *t, uint64_t lsn, struct err *e)
+{
+    bool found, altered;
+    if (describe_columns(s, t, lsn, &found, e))
         return -1;
     if (!found && !s->env.target->create)
         return no_table(s, t, e);
     if (!found) {
-        if (pgs_create(s, t->rel, e) || describe_columns(s, t, &found, e))
+        if (pgs_create(s, t->rel, e) || describe_columns(s, t, lsn, &found, e))
             return -1;
         if (!found)
             return no_table(s, t, e);
@@ -225,27 +244,60 @@ static int describe(struct pgs *s, struct pgs_table *t, struct err *e)
         return 0;
     if (describe_copy(s, t, e))
         return -1;
-    PGresult *res;
-    if (ask(s, t->rel, sql_indexes, &res, e))
+    struct err why = ERR_INIT;
+    if (!describe_key(s, t, &why))
+        return 0;
+    *e = why;
+    if (why.code != E_TARGET_TABLE || pgs_follow_key(s, t, &altered, &why) || !altered)
         return -1;
-    int done = fill_key(s, t, res, e);
-    PQclear(res);
-    return done;
+    err_clear(e);
+    return describe_key(s, t, e);
 }
 
-int pgs_table(struct pgs *s, const struct relation *rel, struct pgs_table **out, struct err *e)
+static size_t bucket_of(const struct relation *rel)
 {
-    size_t bucket = ((uintptr_t) rel / sizeof(void *) * UINT64_C(0x9e3779b97f4a7c15) >> 32) % PGS_BUCKETS;
-    for (struct pgs_table *t = s->tables[bucket]; t; t = t->next)
-        if (t->rel == rel) {
-            *out = t;
-            return 0;
-        }
+    return ((uintptr_t) rel / sizeof(void *) * UINT64_C(0x9e3779b97f4a7c15) >> 32) % PGS_BUCKETS;
+}
+
+static struct pgs_table *find(const struct pgs *s, const struct relation *rel)
+{
+    struct pgs_table *t = s->tables[bucket_of(rel)];
+    while (t && t->rel != rel)
+        t = t->next;
+    return t;
+}
+
+bool pgs_knows(const struct pgs *s, const struct relation *rel)
+{
+    return find(s, rel) != NULL;
+}
+
+/* Its rows are refused one by one, with this reason. */
+static void mark_unfit(struct pgs *s, struct pgs_table *t, struct err *e)
+{
+    struct err *why = arena_alloc(&s->cache, sizeof *why);
+    *why = *e;
+    why->code = E_TARGET_ROW;
+    why->class = ERR_ITEM;
+    t->unfit = why;
+    err_clear(e);
+}
+
+int pgs_table(struct pgs *s, const struct relation *rel, uint64_t lsn, struct pgs_table **out, struct err *e)
+{
+    *out = find(s, rel);
+    if (*out)
+        return 0;
     struct pgs_table *t = arena_zalloc(&s->cache, 1, sizeof *t);
     t->rel = rel;
     t->columns = arena_zalloc(&s->cache, (size_t) rel->column_count, sizeof *t->columns);
-    if (describe(s, t, e))
-        return -1;
+    name_table(s, t);
+    if (describe(s, t, lsn, e)) {
+        if (e->code != E_TARGET_TABLE || s->env.target->ddl != DDL_PARK)
+            return -1;
+        mark_unfit(s, t, e);
+    }
+    size_t bucket = bucket_of(rel);
     t->next = s->tables[bucket];
     s->tables[bucket] = t;
     *out = t;

@@ -112,14 +112,18 @@ static int remember(struct pgs *s, const char *topic, const char *lsn, const str
     return done;
 }
 
-static int begin_copy(struct pgs *s, const char *topic, const char *lsn, const struct relation *rel,
+static int begin_copy(struct pgs *s, const char *topic, uint64_t at_lsn, const struct relation *rel,
                       struct err *e)
 {
+    char lsn[LSN_TEXT_LEN];
+    lsn_text(at_lsn, lsn);
     struct earlier was = {0};
     struct pgs_table *t = NULL;
     int done = ask_earlier(s, topic, lsn, &was, e);
+    if (!done && rel && was.known && !was.same)
+        done = pgs_follow_forget(s, rel, e);
     if (!done && rel)
-        done = pgs_table(s, rel, &t, e);
+        done = pgs_table(s, rel, at_lsn, &t, e);
     if (!done && was.known && !was.same)
         done = clear_table(s, buf_str(&was.table), e);
     else if (!done && !was.known && t)
@@ -159,13 +163,12 @@ static void tell_tables(struct pgs *s, struct str topic, bool incomplete)
 
 int pgs_copy_mark(struct pgs *s, const struct mark *mark, const struct relation *rel, struct err *e)
 {
-    char lsn[LSN_TEXT_LEN];
     if (!(mark->flags & (MARK_COPY_FIRST | MARK_COPY_LAST)))
         return 0;
     char *topic = mem_strndup(mark->topic);
     int done = 0;
     if (mark->flags & MARK_COPY_FIRST)
-        done = begin_copy(s, topic, lsn_text(mark->pos.lsn, lsn), rel, e);
+        done = begin_copy(s, topic, mark->pos.lsn, rel, e);
     if (!done && mark->flags & MARK_COPY_LAST)
         done = end_copy(s, topic, e);
     if (!done)

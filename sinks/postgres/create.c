@@ -79,8 +79,7 @@ static int make_enum(struct pgs *s, const struct column *col, struct str type, s
     return done;
 }
 
-static int need_type(struct pgs *s, const struct relation *rel, const struct column *col,
-                     struct err *e)
+int pgs_need_type(struct pgs *s, const struct relation *rel, const struct column *col, struct err *e)
 {
     bool there;
     struct str type = col->type_sql;
@@ -131,7 +130,7 @@ int pgs_create(struct pgs *s, const struct relation *rel, struct err *e)
     int done = make_schema(s, buf_str(&text), e);
     for (int at = 0; !done && at < rel->column_count; at++)
         if (!rel->columns[at].generated)
-            done = need_type(s, rel, &rel->columns[at], e);
+            done = pgs_need_type(s, rel, &rel->columns[at], e);
     if (!done) {
         buf_reset(&text);
         buf_add_text(&text, "CREATE TABLE IF NOT EXISTS ");

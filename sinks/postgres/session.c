@@ -29,6 +29,10 @@ static const char *const sql_make[] = {
     "CREATE TABLE IF NOT EXISTS tailrace.copy (route text, topic text, table_schema text NOT NULL,"
     " table_name text NOT NULL, copy_lsn pg_lsn NOT NULL, done boolean NOT NULL,"
     " updated_at timestamptz NOT NULL, PRIMARY KEY (route, topic))",
+    /* what stands there of each table of the source: [attnum, name, type] of each column */
+    "CREATE TABLE IF NOT EXISTS tailrace.columns (route text, table_schema text, table_name text,"
+    " columns jsonb NOT NULL, lsn pg_lsn NOT NULL, updated_at timestamptz NOT NULL,"
+    " PRIMARY KEY (route, table_schema, table_name))",
 };
 
 static const char sql_read[] =
@@ -70,7 +74,8 @@ static int make_tables(struct pgs *s, PGconn *c, struct err *e)
     const struct env *env = s->env.env;
     PGresult *res = pg_exec(env, c, "look for the watermark",
                             "SELECT pg_catalog.to_regclass('tailrace.watermark') IS NULL"
-                            " OR pg_catalog.to_regclass('tailrace.copy') IS NULL", 0, e);
+                            " OR pg_catalog.to_regclass('tailrace.copy') IS NULL"
+                            " OR pg_catalog.to_regclass('tailrace.columns') IS NULL", 0, e);
     if (!res)
         return -1;
     bool missing = pg_bool(res, 0, 0);

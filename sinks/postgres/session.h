@@ -44,8 +44,12 @@ void pgs_forget(struct pgs *s);
 
 /* ---- catalog.c ---- */
 
-/* The target's table for a relation, described (and made, with create: true) when new. */
-int pgs_table(struct pgs *s, const struct relation *rel, struct pgs_table **out, struct err *e) MUST_CHECK;
+/* The target's table for the relation at lsn, a commit of the source: described when new, and made or
+ * altered as create and ddl allow. With ddl: park one that does not fit is told by its unfit. */
+int pgs_table(struct pgs *s, const struct relation *rel, uint64_t lsn, struct pgs_table **out,
+              struct err *e) MUST_CHECK;
+/* It is described. */
+bool pgs_knows(const struct pgs *s, const struct relation *rel);
 /* Schema of the relation on the target. */
 struct str pgs_space(const struct pgs *s, const struct relation *rel);
 
@@ -53,6 +57,24 @@ struct str pgs_space(const struct pgs *s, const struct relation *rel);
 
 /* Make schema, enum types and table of a relation. */
 int pgs_create(struct pgs *s, const struct relation *rel, struct err *e) MUST_CHECK;
+
+/* Make schema and type of a column where they are missing. */
+int pgs_need_type(struct pgs *s, const struct relation *rel, const struct column *col, struct err *e) MUST_CHECK;
+
+/* ---- follow.c ---- */
+
+/* Columns of the target's table as pgs_follow wants them: catalog.c's query. */
+enum pgs_target_column { TARGET_KIND, TARGET_NAME, TARGET_GENERATED, TARGET_ALWAYS, TARGET_TYPE, TARGET_ARRAY,
+                         TARGET_AS_TEXT, TARGET_EQUALITY, TARGET_FULL_TYPE, TARGET_NEEDED };
+/* The table's columns follow those of the relation at lsn, as far as that is allowed: *altered tells
+ * that they have to be read again. What stands there of the relation is remembered with the rows.
+ * E_TARGET_TABLE with the SQL that is left to a person. */
+int pgs_follow(struct pgs *s, const struct pgs_table *t, uint64_t lsn, const PGresult *columns, bool *altered,
+               struct err *e) MUST_CHECK;
+/* Another table will stand there: nothing is remembered of this one. */
+int pgs_follow_forget(struct pgs *s, const struct relation *rel, struct err *e) MUST_CHECK;
+/* Another key, with ddl: apply; *altered false when that is not allowed. */
+int pgs_follow_key(struct pgs *s, const struct pgs_table *t, bool *altered, struct err *e) MUST_CHECK;
 
 /* ---- apply.c ---- */
 

@@ -60,6 +60,7 @@ struct pgs_table {
     bool upsert;                 /* ON CONFLICT can use the key's index */
     bool incomplete;             /* its first copy is under way: an update may find no row */
     bool overriding;             /* has an identity column that is generated always */
+    const struct err *unfit;     /* why its rows are parked; NULL when it fits */
     struct pgs_column *columns;  /* rel->column_count */
     struct pgs_stmt *statements;
 };

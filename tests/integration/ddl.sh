@@ -1,0 +1,252 @@
+#!/usr/bin/env bash
+# shellcheck disable=SC1091,SC2034
+# SPDX-License-Identifier: Apache-2.0
+# usage: ddl.sh [--source V] [--target V] [CASE...]
+# check.sh runs: ddl.sh --source 18 --target debian
+# check.sh runs: ddl.sh --source debian --target 18 added dropped renamed_column retyped enum_label in_one_transaction away
+#
+# Tables are altered in mid-stream: every row is written with the form it was made under, before and behind the change, also
+# when the agent was away meanwhile; targets follow as ddl says.
+. "$(dirname "$0")/../harness/lib.sh"
+SRC_V=18 DST_V=debian CASES=()
+while [ $# -gt 0 ]; do
+    case $1 in
+        --source) SRC_V=$2; shift ;; --target) DST_V=$2; shift ;; *) CASES+=("$1") ;;
+    esac
+    shift
+done
+[ ${#CASES[@]} -gt 0 ] || CASES=(added dropped renamed_column retyped key renamed_table recreated new_table enum_label in_one_transaction
+    away under_load by_hand parked additive_only)
+args_need psql pgbench jq
+need_agent
+export PGOPTIONS='-c lock_timeout=20s'
+work_open
+pg_start source "$SRC_V"
+pg_start target "$DST_V"
+
+# pair NAME [TARGET-LINES]: databases of their own, a table t with rows, and agent $A, in step.
+pair() {
+    A=$1
+    database source "$A"; database target "$A"
+    q source "CREATE TABLE t (id int PRIMARY KEY, a text, b int); INSERT INTO t SELECT n, 'a' || n, n FROM generate_series(1, 100) n; CREATE TABLE tr_mark (n bigint PRIMARY KEY)"
+    C_TARGET_MORE=${2:-'    create: true
+    ddl: apply'} C_SENTINEL=500 C_BACKOFF=300 agent_config "$A" source target
+    agent_start "$A"
+    must "in step" synced source target 30
+}
+away() { agent_stop "$A"; q source "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = '$A'" >/dev/null; }
+# follows TABLE...: everything arrives, and these are equal, by their columns' names too.
+columns() { q "$1" "SELECT string_agg(attname || ' ' || format_type(atttypid, atttypmod), ', ' ORDER BY attname) FROM pg_attribute WHERE attrelid = '$2'::regclass AND attnum > 0 AND NOT attisdropped"; }
+rows() { q "$1" "SELECT to_jsonb(x) FROM $2 x" | sort; }
+follows() {
+    local t
+    must "arrives" synced source target 30 || return
+    for t; do
+        must "columns of $t: $(columns source "$t") and $(columns target "$t")" test "$(columns source "$t")" = "$(columns target "$t")"
+        must "rows of $t" test "$(rows source "$t" | md5sum)" = "$(rows target "$t" | md5sum)"
+    done
+}
+
+case_added() {
+    pair added || return
+    q source "ALTER TABLE t ADD c text; INSERT INTO t VALUES (101, 'x', 1, 'new'); UPDATE t SET c = 'seen' WHERE id = 1"
+    follows t
+    q source "ALTER TABLE t ADD d int NOT NULL DEFAULT 7, ADD e text DEFAULT 'it''s, {quoted}', ADD f int[] DEFAULT '{1,2}'; INSERT INTO t (id) VALUES (102)"
+    follows t
+    must "old rows have the default" q_is target "SELECT count(*) FROM t WHERE d = 7 AND e = 'it''s, {quoted}' AND f = '{1,2}'" 102
+    q source "ALTER TABLE t ALTER d SET DEFAULT 8; INSERT INTO t (id) VALUES (103)"
+    q target "ALTER TABLE t ADD own int DEFAULT 1"
+    q source "ALTER TABLE t ADD g numeric(8,2) DEFAULT 1.5; UPDATE t SET g = 2.25 WHERE id < 50"
+    must "arrives beside a column of the target's own" synced source target 20
+    must "values" test "$(q source 'SELECT sum(g), sum(d) FROM t')" = "$(q target 'SELECT sum(g), sum(d) FROM t')"
+    away
+}
+
+case_dropped() {
+    pair dropped || return
+    q source "UPDATE t SET b = 5 WHERE id = 1; ALTER TABLE t DROP b; INSERT INTO t VALUES (101, 'x'); UPDATE t SET a = 'y' WHERE id = 2"
+    follows t
+    q source "ALTER TABLE t DROP a; INSERT INTO t VALUES (102); ALTER TABLE t ADD a text DEFAULT 'again'; INSERT INTO t VALUES (103, 'z')"
+    follows t
+    away
+}
+
+case_renamed_column() {
+    pair renamed_column || return
+    q source "UPDATE t SET a = 'before' WHERE id = 1; ALTER TABLE t RENAME a TO title; UPDATE t SET title = 'after' WHERE id = 2; INSERT INTO t VALUES (101, 'x', 1)"
+    follows t
+    q source "ALTER TABLE t RENAME title TO z; ALTER TABLE t RENAME b TO title; INSERT INTO t VALUES (102, 'x', 1)"
+    follows t
+    q source "ALTER TABLE t RENAME id TO \"Key\"; UPDATE t SET z = 'k' WHERE \"Key\" = 3; DELETE FROM t WHERE \"Key\" = 4"
+    follows t
+    away
+}
+
+case_retyped() {
+    pair retyped || return
+    q source "ALTER TABLE t ALTER b TYPE bigint; INSERT INTO t VALUES (101, 'x', 9007199254740993)"
+    follows t
+    q source "ALTER TABLE t ALTER b TYPE text; INSERT INTO t VALUES (102, 'x', 'word')"
+    follows t
+    q source "DELETE FROM t WHERE b = 'word'; ALTER TABLE t ALTER b TYPE numeric(30,3) USING b::numeric; INSERT INTO t VALUES (103, 'x', 1.125)"
+    follows t
+    q source "ALTER TABLE t ALTER a TYPE varchar(20); INSERT INTO t VALUES (104, 'y', 2); ALTER TABLE t ALTER a TYPE varchar(40); INSERT INTO t VALUES (105, 'y', 2)"
+    follows t
+    away
+}
+
+case_key() {
+    pair key || return
+    q source "ALTER TABLE t ALTER b SET NOT NULL; ALTER TABLE t DROP CONSTRAINT t_pkey, ADD PRIMARY KEY (b, id); UPDATE t SET a = 'k' WHERE id = 5; DELETE FROM t WHERE id = 6; UPDATE t SET b = 1000 WHERE id = 7; INSERT INTO t VALUES (1, 'same id', 77)"
+    follows t
+    away
+}
+
+case_renamed_table() {
+    pair renamed_table || return
+    q source "UPDATE t SET a = 'before' WHERE id = 1; ALTER TABLE t RENAME TO u; UPDATE u SET a = 'after' WHERE id = 2; INSERT INTO u VALUES (101, 'x', 1)"
+    must "its rows come under the new name" until_true 30 q_is target "SELECT count(*) FROM u" 101
+    q source "UPDATE u SET b = b + 1"
+    follows u
+    away
+}
+
+case_recreated() {
+    pair recreated || return
+    q source "DROP TABLE t; CREATE TABLE t (id int PRIMARY KEY, other int); INSERT INTO t SELECT n, n FROM generate_series(1, 50) n"
+    must "the new rows come" until_true 40 q_is target "SELECT count(*) FROM t WHERE id <= 50 AND to_jsonb(t) ->> 'other' IS NOT NULL" 50
+    q source "UPDATE t SET other = other + 1; INSERT INTO t VALUES (51, 1)"
+    must "arrives" synced source target 30
+    must "rows" test "$(q source 'SELECT sum(other), count(*) FROM t')" = "$(q target 'SELECT sum(other), count(*) FROM t')"
+    away
+}
+
+case_new_table() {
+    pair new_table || return
+    q source "CREATE TABLE later (k text PRIMARY KEY, v jsonb); INSERT INTO later VALUES ('early', '{}')"
+    must "is copied" until_true 30 q_is target "SELECT count(*) FROM later" 1
+    q source "INSERT INTO later VALUES ('next', '[1]'); UPDATE later SET v = '2'"
+    follows later
+    q source "CREATE TABLE t2 (LIKE t INCLUDING ALL); INSERT INTO t2 SELECT * FROM t; ALTER TABLE t2 ADD c int DEFAULT 3; UPDATE t2 SET c = 4 WHERE id = 1"
+    must "an altered one too" until_true 30 q_is target "SELECT count(*) FROM t2" 100
+    follows t2
+    away
+}
+
+case_enum_label() {
+    pair enum_label || return
+    q source "CREATE TYPE mood AS ENUM ('sad', 'ok'); ALTER TABLE t ADD m mood DEFAULT 'ok'; INSERT INTO t VALUES (101, 'x', 1, 'sad')"
+    follows t
+    q source "ALTER TYPE mood ADD VALUE 'fine' AFTER 'sad'"
+    q source "INSERT INTO t VALUES (102, 'x', 1, 'fine'); UPDATE t SET m = 'fine' WHERE id = 1"
+    follows t
+    must "in its order" test "$(q source 'SELECT enum_range(NULL::mood)')" = "$(q target 'SELECT enum_range(NULL::mood)')"
+    must "nothing is parked" status_is "$A" '.routes[0].parked' 0
+    q source "ALTER TYPE mood RENAME VALUE 'sad' TO 'low'"
+    q source "ALTER TYPE mood ADD VALUE 'great'"
+    q source "INSERT INTO t VALUES (103, 'x', 1, 'great')"
+    must "a second one" until_true 20 q_is target "SELECT count(*) FROM t WHERE m = 'great'" 1
+    away
+}
+
+case_in_one_transaction() {
+    pair in_one || return
+    qf source <<'SQL'
+BEGIN;
+INSERT INTO t VALUES (101, 'one', 1);
+ALTER TABLE t ALTER b TYPE bigint;
+INSERT INTO t VALUES (110, 'ten', 5000000000);
+ALTER TABLE t ADD c int DEFAULT 9;
+INSERT INTO t VALUES (102, 'two', 2, 2);
+ALTER TABLE t RENAME a TO title;
+UPDATE t SET title = 'three' WHERE id = 103 OR id = 3;
+ALTER TABLE t DROP b;
+INSERT INTO t VALUES (104, 'four', 4);
+COMMIT;
+SQL
+    follows t
+    q source "BEGIN; ALTER TABLE t ADD gone int; INSERT INTO t VALUES (106, 'x', 1, 1); ROLLBACK; INSERT INTO t VALUES (107, 'seven', 7)"
+    follows t
+    away
+}
+
+case_away() {
+    pair away || return
+    agent_stop "$A"
+    q source "UPDATE t SET a = 'while away' WHERE id = 1; ALTER TABLE t RENAME a TO title; UPDATE t SET title = 'renamed' WHERE id = 2; ALTER TABLE t ADD c int DEFAULT 4; INSERT INTO t VALUES (101, 'x', 1, 1); ALTER TABLE t DROP b; UPDATE t SET c = 5 WHERE id = 3"
+    agent_start "$A"
+    follows t
+    agent_kill "$A"
+    q source "ALTER TABLE t RENAME c TO d; ALTER TABLE t ALTER d TYPE bigint; UPDATE t SET d = 5000000000 WHERE id = 4"
+    agent_start "$A"
+    follows t
+    away
+}
+
+case_under_load() {
+    local n
+    pair under_load || return
+    printf '%s\n' '\set k random(1, 100)' 'UPDATE t SET id = id WHERE id = :k;' "INSERT INTO t (id) VALUES (1000 + :k) ON CONFLICT DO NOTHING;" 'DELETE FROM t WHERE id = 1000 + :k;' >"$W/$A/load.sql"
+    pgbench -n -c 3 -R 300 -T 12 -f "$W/$A/load.sql" "$(sock source)" >"$W/$A/load" 2>&1 & CHILDREN+=($!)
+    local load=$!
+    for n in 1 2 3 4 5 6 7 8; do
+        q source "ALTER TABLE t ADD c$n int DEFAULT $n"
+        sleep 0.4
+        q source "ALTER TABLE t RENAME c$n TO d$n; UPDATE t SET d$n = -$n WHERE id = $n"
+        [ $((n % 3)) = 0 ] && q source "ALTER TABLE t DROP d$n"
+        [ $((n % 4)) = 0 ] && { agent_kill "$A"; agent_start "$A"; }
+        sleep 0.4
+    done
+    wait "$load"
+    follows t
+    away
+}
+
+# Without leave to follow, the route stops with the SQL to run, and goes on by itself when it was run.
+case_by_hand() {
+    pair by_hand "    create: true" || return
+    q source "ALTER TABLE t RENAME a TO title; UPDATE t SET title = 'after' WHERE id = 1"
+    must "stops with the SQL" until_true 20 log_has "$A" 'column a is now title.*RENAME COLUMN "a" TO "title"' || return
+    must "nothing was altered" q_is target "SELECT count(*) FROM pg_attribute WHERE attrelid = 't'::regclass AND attname = 'title'" 0
+    q target 'ALTER TABLE t RENAME COLUMN a TO title'
+    must "goes on by itself" until_true 45 q_is target "SELECT title FROM t WHERE id = 1" after
+    follows t
+    q source "ALTER TABLE t DROP b; INSERT INTO t VALUES (101, 'x')"
+    must "a column that is gone is left alone" synced source target 20
+    must "rows" test "$(q source 'SELECT count(*), max(title) FROM t')" = "$(q target 'SELECT count(*), max(title) FROM t')"
+    away
+}
+
+case_parked() {
+    pair parked_rows "    create: true
+    ddl: park" || return
+    q source "CREATE TABLE free (id int PRIMARY KEY)"
+    q source "ALTER TABLE t RENAME a TO title; UPDATE t SET title = 'one' WHERE id = 1; UPDATE t SET title = 'two' WHERE id = 1; INSERT INTO t VALUES (101, 'x', 1)"
+    must "its rows are parked" until_true 20 status_is "$A" '.routes[0].parked' 3 || return
+    q source "INSERT INTO free VALUES (1)"
+    must "others flow" until_true 20 q_is target "SELECT count(*) FROM free" 1
+    must "the list says why" eval '{ cli "$A" parked || true; } | grep "column a is now title" >/dev/null'
+    q target 'ALTER TABLE t RENAME COLUMN a TO title'
+    must "replayed" eval 'cli "$A" parked replay --all >"$W/$A/replay" 2>&1'
+    follows t
+    away
+}
+
+case_additive_only() {
+    pair additive "    create: true" || return
+    q source "ALTER TABLE t ALTER b TYPE bigint; ALTER TABLE t ADD c int DEFAULT 2; INSERT INTO t VALUES (101, 'x', 5000000000, 1)"
+    follows t
+    agent_stop "$A"
+    C_TARGET_MORE='    create: false' C_SENTINEL=500 C_BACKOFF=300 agent_config "$A" source target
+    agent_start "$A"
+    q source "ALTER TABLE t ADD d int DEFAULT 3; INSERT INTO t VALUES (102, 'x', 1, 1, 1)"
+    must "without leave to create it stops with the SQL" until_true 20 log_has "$A" 'column d of type integer is new.*ADD COLUMN "d" integer DEFAULT .3.::integer' || return
+    q target "ALTER TABLE t ADD COLUMN d integer DEFAULT 3"
+    agent_stop "$A"; agent_start "$A"
+    must "goes on" until_true 20 q_is target "SELECT count(*) FROM t WHERE id = 102" 1
+    must "rows" test "$(rows source t | md5sum)" = "$(rows target t | md5sum)"
+    away
+}
+
+for c in "${CASES[@]}"; do case_run "$c" "case_$c"; done
+finish
