@@ -28,6 +28,7 @@ struct config_source {
     const char *primary;       /* of a source that is a standby, for sentinels; secret; empty = none */
     bool create_publication;
     bool copy;                 /* first copy of rows that exist before the slot */
+    const char *messages;      /* patterns of prefixes of logical messages that are passed on; empty = none */
     int64_t sentinel_ms;
     int64_t wal_budget_mb;     /* check and status warn when the slot keeps more; 0 = none */
     int64_t backoff_max_ms;

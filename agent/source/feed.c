@@ -128,14 +128,24 @@ static int on_relation(void *self, const struct relation *wire, const struct rel
     return rc;
 }
 
-static void on_message(struct source *s, const struct change *change)
+static void on_sentinel(struct source *s, const struct change *change)
 {
-    if (!str_is(change->prefix, SENTINEL_PREFIX))
-        return;
     if (change->transactional && sentinel_verify(&s->facts, change->content))
         s->in.sentinel = true;
     else
         metric_add(s->env->metrics, M_SOURCE_FOREIGN_MESSAGES, 0, 1);
+}
+
+/* One of the patterns, which have blanks between, takes it. */
+static bool message_wanted(const char *patterns, struct str prefix)
+{
+    while (*patterns) {
+        size_t len = strcspn(patterns, " ");
+        if (len && str_match((struct str){patterns, len}, prefix))
+            return true;
+        patterns += len + strspn(patterns + len, " ");
+    }
+    return false;
 }
 
 static bool dropped(struct source *s, const struct change *change, const struct txn *txn)
@@ -207,13 +217,60 @@ static int put_moved(struct source *s, const struct change *change, const struct
     return rc;
 }
 
+static int put_commit(struct source *s, const struct txn *txn, bool sentinel, struct err *e)
+{
+    struct mark mark = mark_of(s, txn, sentinel);
+    mark.end_lsn = txn->end_lsn;
+    s->in.opened = false;
+    if (bus_commit(s->parts.bus, &mark, e))
+        return -1;
+    s->stream.put_end_lsn = txn->end_lsn;
+    lag_mark(s->parts.lag, LAG_RECEIVED, 0, txn->commit_lsn, txn->commit_us);
+    lag_mark(s->parts.lag, LAG_DECODED, 0, txn->commit_lsn, txn->commit_us);
+    metric_add(s->env->metrics, M_SOURCE_TXNS, 0, 1);
+    return 0;
+}
+
+/* Not of a transaction, and sent at once: it is one of its own on the bus. Its LSN is the end of its record,
+ * where the record of a commit may begin: its position lies before that, and behind all commits that
+ * were sent. */
+static int put_lone_message(struct source *s, const struct change *change, struct err *e)
+{
+    struct txn txn = {.commit_lsn = change->lsn - 1, .end_lsn = change->lsn};
+    if (s->in.in_txn)
+        return err_set(e, E_DECODE, "a message without a transaction came within one");
+    if (txn.commit_lsn <= s->in.last_commit_lsn)
+        return 0;
+    s->in.received_us = txn.commit_us = clock_wall_us(s->env->clock);
+    if (put_begin(s, &txn, false, e) || write_change(s, change, &txn, e) || put_commit(s, &txn, false, e))
+        return -1;
+    s->in.last_commit_lsn = txn.commit_lsn;
+    s->in.last_commit_us = txn.commit_us;
+    return 0;
+}
+
+static int on_message(struct source *s, const struct change *change, const struct txn *txn, struct err *e)
+{
+    if (str_is(change->prefix, SENTINEL_PREFIX)) {
+        on_sentinel(s, change);
+        return 0;
+    }
+    if (!message_wanted(s->config->source.messages, change->prefix))
+        return 0;
+    if (!change->transactional)
+        return put_lone_message(s, change, e);
+    if (s->in.skip)
+        return 0;
+    if (!s->in.opened && put_begin(s, txn, false, e))
+        return -1;
+    return write_change(s, change, txn, e);
+}
+
 static int on_change(void *self, const struct change *change, const struct txn *txn, struct err *e)
 {
     struct source *s = self;
-    if (change->op == OP_MESSAGE) {
-        on_message(s, change);
-        return 0;
-    }
+    if (change->op == OP_MESSAGE)
+        return on_message(s, change, txn, e);
     if (s->in.skip || dropped(s, change, txn))
         return 0;
     if (!s->in.opened && put_begin(s, txn, false, e))
@@ -235,20 +292,6 @@ static void note_empty(struct source *s, const struct txn *txn)
 {
     if (txn->end_lsn > s->stream.move_lsn)
         s->stream.move_lsn = txn->end_lsn;
-}
-
-static int put_commit(struct source *s, const struct txn *txn, bool sentinel, struct err *e)
-{
-    struct mark mark = mark_of(s, txn, sentinel);
-    mark.end_lsn = txn->end_lsn;
-    s->in.opened = false;
-    if (bus_commit(s->parts.bus, &mark, e))
-        return -1;
-    s->stream.put_end_lsn = txn->end_lsn;
-    lag_mark(s->parts.lag, LAG_RECEIVED, 0, txn->commit_lsn, txn->commit_us);
-    lag_mark(s->parts.lag, LAG_DECODED, 0, txn->commit_lsn, txn->commit_us);
-    metric_add(s->env->metrics, M_SOURCE_TXNS, 0, 1);
-    return 0;
 }
 
 static int on_commit(void *self, const struct txn *txn, struct err *e)

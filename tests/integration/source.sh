@@ -70,6 +70,27 @@ case_copy_and_stream() {
     must "nothing unconfirmed is left" test "$(slot "confirmed_flush_lsn >= '$(grep ^commit "$W/$A/out" | tail -n 1 | sed 's/.*lsn=\([^ ]*\).*/\1/')'::pg_lsn")" = t
 }
 
+# Logical messages of others become events, in their place among the rows, once each.
+case_messages() {
+    fresh messages
+    C_SENTINEL=500 C_SOURCE_MORE='  messages: "outbox app.*"' agent_config "$A" "$S" "$S"
+    start
+    must "streams" sees '^state streaming' || return
+    q "$S" "BEGIN; INSERT INTO t VALUES (900, 'a'); SELECT pg_logical_emit_message(true, 'outbox', 'in'); INSERT INTO t VALUES (901, 'b'); COMMIT" >/dev/null
+    q "$S" "BEGIN; SELECT pg_logical_emit_message(true, 'app.x', 'alone'), pg_logical_emit_message(false, 'app.y', 'at once'), pg_logical_emit_message(true, 'other', 'not wanted'); ROLLBACK" >/dev/null
+    q "$S" "SELECT pg_logical_emit_message(true, 'app.x', 'alone'), pg_logical_emit_message(false, 'app.z', 'lone')" >/dev/null
+    q "$S" "INSERT INTO t VALUES (902, 'c')"
+    must "the last row" sees ' c id=902'
+    must "in its place" test "$(grep -E ' (c id=90|m )' "$W/$A/out" | sed 's/^row [^ ]* //; s/ v=.*//' | tr '\n' ';')" = "c id=900;m outbox=in;c id=901;m app.y=at once;m app.z=lone;m app.x=alone;c id=902;"
+    must "on their topic" out '^row messages_[^ ]*.message m outbox=in'
+    stop
+    start
+    q "$S" "SELECT pg_logical_emit_message(false, 'app.z', 'after')" >/dev/null
+    must "after a restart" sees 'm app.z=after'
+    must "none twice" test "$(count ' m ')" = 5
+    stop
+}
+
 case_restart() {
     fresh restart; start
     must "streams" sees '^state streaming' || return
@@ -413,7 +434,7 @@ work_open
 for V; do
     S=src$V
     pg_start "$S" "$V"
-    for c in copy_and_stream restart kill_during_copy kill_during_chunks new_table open_transaction slot_in_use forged_sentinel bus_full \
+    for c in copy_and_stream messages restart kill_during_copy kill_during_chunks new_table open_transaction slot_in_use forged_sentinel bus_full \
         idle_confirms server_restart slot_dropped slot_recreated state_empty state_older publication_dropped \
         table_taken_out no_right wrong_password no_identity wal_level failover failover_synced other_server slot_invalid; do
         [ -z "${ONLY:-}" ] || [[ " $ONLY " == *" $c "* ]] || continue

@@ -65,8 +65,9 @@ static void open_all(struct bench *b, const char *path)
     if (!b->config)
         die(faults.p ? faults.p : "config", &e);
     buf_free(&faults); /* warnings */
-    const struct bus_options o = {(uint64_t) b->config->bus.max_mb << 20,
-                                  (uint64_t) b->config->bus.memory_mb << 20, b->config->bus.sync_ms};
+    const struct bus_options o = {.max_bytes = (uint64_t) b->config->bus.max_mb << 20,
+                                  .memory_bytes = (uint64_t) b->config->bus.memory_mb << 20,
+                                  .sync_ms = b->config->bus.sync_ms};
     if (store_open(b->config->state, o.max_bytes * 2, false, &b->store, &e) ||
         bus_local_open(&b->env, b->store, &o, groups, 1, &b->bus, &e))
         die("open", &e);
@@ -108,6 +109,8 @@ static void print_row(struct bench *b, const struct event *ev)
     if (envelope_read(b->decode, ev, &a, &change, &e))
         die("row", &e);
     printf("row %.*s %c", STR_ARG(ev->topic), change.op ? (int) change.op : '-');
+    if (change.op == OP_MESSAGE)
+        printf(" %.*s=%.*s", STR_ARG(change.prefix), STR_ARG(change.content));
     const struct value *row = change.after ? change.after : change.before;
     for (int at = 0; row && change.rel && at < change.rel->column_count; at++) {
         if (row[at].state == VALUE_SET)
