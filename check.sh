@@ -4,7 +4,7 @@
 #
 # Installs what the tests need, builds with warnings as errors, runs every test and prints, as the last line,
 # "N passed, N failed". The exit code is 0 when nothing failed.
-#   --only WORD          only the parts whose name holds WORD: packages, gcc, clang, asan, tsan, lint, dist, metrics, or the name of
+#   --only WORD          only the parts whose name holds WORD: packages, gcc, clang, asan, tsan, lint, fuzz, dist, metrics, or the name of
 #                        a script of tests/integration
 #   --allow NAME:REASON  a result whose name begins with NAME may fail on this machine, for this reason; it is told and
 #                        not counted. Nothing is left out in silence.
@@ -140,6 +140,19 @@ dist() {
     part_end
 }
 
+# --- fuzzing: a minute over all targets ---------------------------------------------------------------------------------------
+fuzz() {
+    local line
+    wanted fuzz || return 0
+    part "fuzzing for 60 s"
+    run 400 "$logs/fuzz.log" tests/fuzz/run.sh 60 || grep -q '^not ok - ' "$logs/fuzz.log" || result bad "fuzzing runs" "$logs/fuzz.log"
+    while read -r line; do
+        case $line in "ok - "*) result ok "${line#ok - }" "$logs/fuzz.log" ;; *) result bad "${line#not ok - }" "$logs/fuzz.log" ;; esac
+    done < <(grep -E '^(not )?ok - ' "$logs/fuzz.log")
+    grep -E '^(fuzz_[a-z_]*_runs|crashes)=' "$logs/fuzz.log" | sed 's/^/  /'
+    part_end
+}
+
 # --- integration ------------------------------------------------------------------------------------------------------------
 # The lines "# check.sh runs: COMMAND" at the head of a script say how it is run here; without one it runs without arguments.
 # A script that prints "ok - NAME" and "not ok - NAME: why" has these counted, any other is one test by its exit code.
@@ -207,6 +220,7 @@ build asan --enable-sanitizers=address,undefined
 tsan
 lint
 run 120 "$logs/probe.log" make -C build-gcc tests/bench/probe
+fuzz
 # shellcheck disable=SC2119
 integration
 dist

@@ -4,9 +4,11 @@
  */
 #include "decoders/decoder.h"
 #include "decoders/pgoutput/pgoutput.h"
+#include "decoders/test_decoding/test_decoding.h"
 
 static const struct decoder_driver *const decoders[] = {
     &decoder_pgoutput,
+    &decoder_test_decoding,
 };
 
 const struct decoder_driver *decoder_find(const char *name)

@@ -32,7 +32,6 @@ struct tail {
     int64_t count_left;        /* changes to print; 0 = no limit */
     bool done;                 /* count is reached, or nobody reads the output */
     int64_t until_us, status_us;
-    const struct decoder_driver *driver;
     struct decoder *decoder;
     struct arena scratch, arena; /* of a message; of the command */
     struct config_list patterns;
@@ -84,7 +83,9 @@ static int on_relation(void *self, const struct relation *wire, const struct rel
                        struct err *e)
 {
     struct tail *t = self;
-    return catalog_refine(t->watch.env, t->watch.sql, wire, &t->watch.arena, refined, e);
+    int (*refine)(const struct env *, PGconn *, const struct relation *, struct arena *, const struct relation **,
+                  struct err *) = wire->oid ? catalog_refine : catalog_refine_named;
+    return refine(t->watch.env, t->watch.sql, wire, &t->watch.arena, refined, e);
 }
 
 static int on_change(void *self, const struct change *change, const struct txn *txn, struct err *e)
@@ -101,7 +102,10 @@ static int on_change(void *self, const struct change *change, const struct txn *
     full.pos.system_id = t->watch.system_id;
     full.pos.timeline = t->watch.timeline;
     full.seen_us = clock_wall_us(t->watch.env->clock);
-    if (tail_print(t->printer, &full, txn, e))
+    struct txn shown = *txn;
+    if (!shown.commit_us) /* told with the commit only, and by messages never */
+        shown.commit_us = full.seen_us;
+    if (tail_print(t->printer, &full, &shown, e))
         return -1;
     if (t->count_left && !--t->count_left)
         t->done = true;
@@ -152,7 +156,7 @@ static int take_message(struct tail *t, struct str bytes, struct err *e)
     if (type != 'w' || c.failed)
         return err_set(e, E_PG_PROTOCOL, "unknown message %#x in the stream", (unsigned) type);
     arena_reset(&t->scratch);
-    return t->driver->feed(t->decoder, (struct str){(const char *) c.p, c.left}, start, &t->scratch,
+    return t->watch.driver->feed(t->decoder, (struct str){(const char *) c.p, c.left}, start, &t->scratch,
                            &out, e);
 }
 
@@ -237,6 +241,9 @@ static int read_format(struct tail *t, struct err *e)
         t->color = terminal && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
     else if (strcmp(color, "never") != 0)
         return err_set(e, E_USAGE, "--color is \"%s\", not auto, always or never", color);
+    const char *decoder = cli_flag(t->cli, "decoder");
+    if (strcmp(decoder, "auto") != 0 && !decoder_find(decoder))
+        return err_set(e, E_USAGE, "--decoder is \"%s\", not auto, pgoutput or test_decoding", decoder);
     if (t->format == TAIL_AVRO && terminal)
         return err_set(e, E_USAGE, "an Avro file does not go to a terminal");
     return 0;
@@ -295,9 +302,9 @@ static void tell_tables(const struct tail *t)
             w->table_count, w->table_count == 1 ? "" : "s", PQdb(w->sql));
     for (int at = 0; at < w->table_count; at++)
         if (!w->tables[at].has_identity)
-            fprintf(stderr, "tailrace: %.*s.%.*s has no replica identity: its updates and deletes "
-                            "cannot be shown\n",
-                    STR_ARG(w->tables[at].space), STR_ARG(w->tables[at].name));
+            fprintf(stderr, "tailrace: %.*s.%.*s has no replica identity: its %s cannot be shown\n",
+                    STR_ARG(w->tables[at].space), STR_ARG(w->tables[at].name),
+                    w->publications.len ? "updates and deletes" : "deletes");
 }
 
 static int run(struct tail *t, struct err *e)
@@ -309,12 +316,12 @@ static int run(struct tail *t, struct err *e)
     if (t->format == TAIL_AVRO && w->table_count != 1)
         return err_set(e, E_USAGE, "an Avro file holds one table, and --table chooses %d",
                        w->table_count);
-    if (take_signals(t, e) || tail_watch_start(w, t->driver, e))
+    if (take_signals(t, e) || tail_watch_start(w, cli_flag(t->cli, "decoder"), e))
         return -1;
     tell_tables(t);
     t->printer = tail_printer_open(t->format, t->color, str_of(PQdb(w->sql)), w->env->clock,
                                    &t->out);
-    t->decoder = t->driver->open();
+    t->decoder = t->watch.driver->open();
     int rc = follow(t, e);
     const struct relation *rel;
     if (!rc && t->format == TAIL_AVRO &&
@@ -326,8 +333,7 @@ static int run(struct tail *t, struct err *e)
 
 int cmd_tail(struct cli *c, struct err *e)
 {
-    struct tail t = {.cli = c, .watch = {.env = c->env, .signal_fd = -1},
-                     .driver = decoder_find("pgoutput")};
+    struct tail t = {.cli = c, .watch = {.env = c->env, .signal_fd = -1}};
     int64_t seconds;
     if (read_format(&t, e) || cli_number(c, "count", 0, INT64_MAX, &t.count_left, e) ||
         cli_number(c, "seconds", 0, 1000000000, &seconds, e))
@@ -345,7 +351,7 @@ int cmd_tail(struct cli *c, struct err *e)
     tail_watch_close(&t.watch);
     tail_printer_close(t.printer);
     if (t.decoder)
-        t.driver->close(t.decoder);
+        t.watch.driver->close(t.decoder);
     buf_free(&t.out);
     arena_free(&t.scratch);
     arena_free(&t.arena);

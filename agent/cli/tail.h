@@ -20,6 +20,7 @@ struct tail_watch {
     struct catalog_table *tables;
     int table_count;
     char name[64];        /* of the slot, and of the publications that were made */
+    const struct decoder_driver *driver; /* what the slot was made with */
     struct buf publications; /* quoted, with commas between, for START_REPLICATION */
     bool made;            /* the publications are ours to drop */
     char told[320];       /* what was said last of a wait */
@@ -35,11 +36,11 @@ int tail_watch_open(struct tail_watch *w, const char *dsn, const struct config_l
 /* Make publications, slot and stream. Tables without a replica identity go into a publication of
  * inserts and truncates only: publishing their updates would make the application's own updates
  * fail. A role that may not make them uses tailrace_tail and tailrace_tail_ins when these exist;
- * otherwise the SQL that makes them goes to standard error and E_PG_RIGHT is returned. A wait for
+ * otherwise test_decoding is used, which needs none, unless decoder is "pgoutput": then the SQL that makes them goes to
+ * standard error and E_PG_RIGHT is returned. With decoder "test_decoding" none are made. w->driver tells. A wait for
  * open transactions is told on standard error with their pids. E_STOPPED when signal_fd becomes
  * readable meanwhile. */
-int tail_watch_start(struct tail_watch *w, const struct decoder_driver *driver, struct err *e)
-    MUST_CHECK;
+int tail_watch_start(struct tail_watch *w, const char *decoder, struct err *e) MUST_CHECK;
 
 /* Take away slot and publications, and log out. What could not be taken away is told on standard
  * error by name. Harmless after a failed open. */
@@ -50,8 +51,9 @@ void tail_watch_close(struct tail_watch *w);
 /* Drop the publications of tails that ended without doing so: those whose session is gone. */
 int tail_publish_sweep(struct tail_watch *w, struct err *e) MUST_CHECK;
 
-/* Make the publications, or find those that stand ready; see tail_watch_start. */
-int tail_publish_make(struct tail_watch *w, struct err *e) MUST_CHECK;
+/* Make the publications, or find those that stand ready; see tail_watch_start. Where there are none and needed is false, 0 with
+ * w->publications empty. */
+int tail_publish_make(struct tail_watch *w, bool needed, struct err *e) MUST_CHECK;
 
 /* Drop those that were made. */
 int tail_publish_drop(struct tail_watch *w, struct err *e) MUST_CHECK;

@@ -54,7 +54,7 @@ static void use(struct tail_watch *w, const char *name, bool inserts)
 }
 
 /* The prepared publications when they hold the chosen tables; otherwise what an owner has to run. */
-static int use_prepared(struct tail_watch *w, struct err *e)
+static int use_prepared(struct tail_watch *w, bool needed, struct err *e)
 {
     struct publication_plan plan = PUBLICATION_PLAN_INIT;
     const struct publication_wanted wanted = {PREPARED, w->tables, w->table_count, true};
@@ -63,6 +63,8 @@ static int use_prepared(struct tail_watch *w, struct err *e)
         use(w, PREPARED, plan.inserts_exists);
         fprintf(stderr, "tailrace: this role may not make publications; using %s\n",
                 w->publications.p);
+    } else if (!rc && !needed) {
+        fprintf(stderr, "tailrace: no publication covers the tables, and this role may not make one; using test_decoding\n");
     } else if (!rc) {
         fprintf(stderr, "tailrace: an owner of the tables has to run this first:\n%.*s",
                 STR_ARG(buf_str(&plan.sql)));
@@ -73,7 +75,7 @@ static int use_prepared(struct tail_watch *w, struct err *e)
     return rc;
 }
 
-int tail_publish_make(struct tail_watch *w, struct err *e)
+int tail_publish_make(struct tail_watch *w, bool needed, struct err *e)
 {
     struct publication_plan plan = PUBLICATION_PLAN_INIT;
     const struct publication_wanted wanted = {w->name, w->tables, w->table_count, false};
@@ -88,7 +90,10 @@ int tail_publish_make(struct tail_watch *w, struct err *e)
     }
     /* no right, or a server that is read-only */
     bool refused = e->code == E_PUBLICATION || !strcmp(e->sqlstate, "25006");
-    return refused ? use_prepared(w, e) : -1;
+    if (!refused)
+        return -1;
+    err_clear(e);
+    return use_prepared(w, needed, e);
 }
 
 int tail_publish_drop(struct tail_watch *w, struct err *e)

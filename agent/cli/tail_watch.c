@@ -67,7 +67,7 @@ static void tell_wait(void *self, const char *sentence)
 
 static int make_slot(struct tail_watch *w, struct err *e)
 {
-    const struct slot_order order = {.name = w->name, .temporary = true};
+    const struct slot_order order = {.name = w->name, .temporary = true, .plugin = w->driver->name};
     const struct slot_waiter waiter = {.self = w, .waits = tell_wait};
     struct slot_made made;
     struct env env = *w->env; /* that a signal ends the wait of */
@@ -75,14 +75,18 @@ static int make_slot(struct tail_watch *w, struct err *e)
     return slot_create(&env, w->stream, w->sql, &order, &waiter, &made, e);
 }
 
-int tail_watch_start(struct tail_watch *w, const struct decoder_driver *driver, struct err *e)
+int tail_watch_start(struct tail_watch *w, const char *decoder, struct err *e)
 {
     struct buf sql = BUF_INIT;
-    if (tail_publish_sweep(w, e) || tail_publish_make(w, e) || make_slot(w, e))
+    bool published = strcmp(decoder, "test_decoding") != 0;
+    if (published && (tail_publish_sweep(w, e) || tail_publish_make(w, !strcmp(decoder, "pgoutput"), e)))
+        return -1;
+    w->driver = decoder_find(w->publications.len ? "pgoutput" : "test_decoding");
+    if (make_slot(w, e))
         return -1;
     buf_addf(&sql, "START_REPLICATION SLOT %s LOGICAL 0/0 (", w->name);
     const struct decoder_wish wish = {buf_str(&w->publications), PQserverVersion(w->sql), false};
-    driver->start_options(&wish, &sql);
+    w->driver->start_options(&wish, &sql);
     buf_add_char(&sql, ')');
     int rc = pg_run(w->env, w->stream, "start streaming", sql.p, e);
     buf_free(&sql);

@@ -70,7 +70,7 @@ static int ask_slot(struct source *s, struct err *e)
     if (!x->repl)
         return fail(s, e);
     snprintf(x->slot, sizeof x->slot, "%.40s_copy_%d", s->config->source.slot, PQbackendPID(x->repl));
-    const struct slot_order order = {x->slot, true, false};
+    const struct slot_order order = {.name = x->slot, .temporary = true};
     if (slot_create_send(x->repl, &order, e))
         return fail(s, e);
     if (epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, PQsocket(x->repl), &ev))
@@ -129,7 +129,7 @@ int added_turn(struct source *s, struct err *e)
 {
     struct added *x = s->added;
     struct slot_made made;
-    const struct slot_order order = {x->slot, true, false};
+    const struct slot_order order = {.name = x->slot, .temporary = true};
     int done = slot_create_done(x->repl, &order, &made, e);
     if (done < 0)
         return fail(s, e);

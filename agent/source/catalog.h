@@ -37,4 +37,9 @@ int catalog_describe(const struct env *env, PGconn *c, uint32_t oid, struct aren
 int catalog_refine(const struct env *env, PGconn *c, const struct relation *wire, struct arena *a,
                    const struct relation **out, struct err *e) MUST_CHECK;
 
+/* The same for a relation of OID 0, which is looked up by its name: OID, identity and the columns' types come from the
+ * catalog, where the name of the type is still wire's. *out is wire itself when no such table is there. */
+int catalog_refine_named(const struct env *env, PGconn *c, const struct relation *wire, struct arena *a,
+                         const struct relation **out, struct err *e) MUST_CHECK;
+
 #endif

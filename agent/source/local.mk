@@ -2,6 +2,7 @@ libtailrace_a_SOURCES += \
 	agent/source/added.c \
 	agent/source/attached.c \
 	agent/source/catalog.c agent/source/catalog.h \
+	agent/source/catalog_named.c \
 	agent/source/chunk.c agent/source/chunk.h \
 	agent/source/copies.c agent/source/copies.h \
 	agent/source/copy.c \

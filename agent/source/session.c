@@ -172,7 +172,7 @@ static int copy_keyless(struct source *s, const struct slot_made *made, const st
 
 static int make_slot_and_copy(struct source *s, struct tables_view *view, struct err *e)
 {
-    const struct slot_order order = {s->config->source.slot, false, s->config->source.failover};
+    const struct slot_order order = {.name = s->config->source.slot, .failover = s->config->source.failover};
     const struct slot_waiter waiter = {s, tell_wait};
     struct slot_made made;
     if (make_facts(s, view->inserts_exists, e) ||

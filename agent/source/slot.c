@@ -119,7 +119,8 @@ int slot_create_send(PGconn *repl, const struct slot_order *order, struct err *e
     buf_add_text(&text, "CREATE_REPLICATION_SLOT ");
     pg_add_ident(&text, str_of(order->name));
     /* All versions from 14 on take the older form of the options. */
-    buf_addf(&text, "%s LOGICAL pgoutput %s", order->temporary ? " TEMPORARY" : "",
+    buf_addf(&text, "%s LOGICAL %s %s", order->temporary ? " TEMPORARY" : "",
+             order->plugin ? order->plugin : "pgoutput",
              order->failover ? "(SNAPSHOT 'export', FAILOVER true)" : "EXPORT_SNAPSHOT");
     int sent = PQsendQuery(repl, text.p);
     buf_free(&text);

@@ -30,9 +30,10 @@ struct slot_order {
     const char *name;
     bool temporary;      /* gone with its connection */
     bool failover;       /* standbys keep it in step; PostgreSQL 17 and later */
+    const char *plugin;  /* output plugin; NULL = pgoutput */
 };
 
-/* Make a pgoutput slot on repl and export its snapshot. sql is a second connection, to look whom
+/* Make a slot on repl and export its snapshot. sql is a second connection, to look whom
  * the server waits for. Ends with E_STOPPED at any wish to stop (repl is then of no further use).
  * E_SLOT_LIMIT; E_STATE when it exists. */
 int slot_create(const struct env *env, PGconn *repl, PGconn *sql, const struct slot_order *order,

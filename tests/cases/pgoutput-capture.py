@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Capture pgoutput messages from a real server for pgoutput.tsv and pgoutput_streamed.tsv.
+"""Capture messages from a real server for pgoutput.tsv, pgoutput_streamed.tsv and test_decoding.tsv.
 
-usage: pgoutput-capture.py LABEL 'LIBPQ-DSN' [streamed] > rows     (a scratch database; psql must be in PATH)
+usage: pgoutput-capture.py LABEL 'LIBPQ-DSN' [streamed | test_decoding] > rows     (a scratch database; psql must be in PATH)
 
 With "streamed": cases of transactions that are sent while they are open (PostgreSQL 17 and later).
 
@@ -107,7 +107,25 @@ def psql(dsn, sql, *, rows=False):
     return [line.split("\t") for line in out.stdout.splitlines()] if rows else None
 
 
-def capture(label, dsn, case, streamed):
+# What only test_decoding writes in a way of its own.
+NAMES = [
+    ("names", 14, 'create schema "S p"; create table "S p"."T""]:" ("a b" int primary key, "new-tuple" text, "c]:" bit(3),'
+     ' nul text); create type "S p"."k]d" as enum (\'x y\'); alter table "S p"."T""]:" add k "S p"."k]d"[]',
+     ["insert into \"S p\".\"T\"\"]:\" values (1, ' new-tuple: x[integer]:1 ''quoted''', b'101', null, '{x y}')",
+      "update \"S p\".\"T\"\"]:\" set \"a b\" = 2", "delete from \"S p\".\"T\"\"]:\""]),
+    ("nulls", 14, "create table t (a int, b text, c bool); alter table t replica identity full;"
+     " insert into t values (1, null, true), (2, 'x', null), (null, null, null)",
+     ["delete from t where a = 1", "delete from t where a = 2", "update t set c = false", "delete from t"]),
+    ("first_deleted", 14, "create table t (a int, b text, c int, primary key (c, a)); insert into t values (1, 'x', 2), (3, 'y', 4)",
+     ["delete from t where a = 1", "update t set b = 'z'", "delete from t"]),
+    ("prefix", 14, "create table t (id int primary key)",
+     ["select pg_logical_emit_message(false, 'a, sz: 3 content:b', 'c, sz: 1 content:d')",
+      "select pg_logical_emit_message(true, 'p', E'two\nlines')"]),
+]
+
+
+def capture(label, dsn, case, mode):
+    streamed, plugin = mode == "streamed", "test_decoding" if mode == "test_decoding" else "pgoutput"
     name, least, before, statements = case
     version = int(psql(dsn, "show server_version_num", rows=True)[0][0]) // 10000
     if version < least:
@@ -118,7 +136,7 @@ def capture(label, dsn, case, streamed):
     psql(dsn, "drop schema public cascade; create schema public;"
               "drop publication if exists capture;" + before + ";"
               f"create publication capture for all tables with (publish = '{publish}'{options});"
-              "select pg_create_logical_replication_slot('capture', 'pgoutput')")
+              f"select pg_create_logical_replication_slot('capture', '{plugin}')")
     for statement in statements:
         psql(dsn, statement + ";")
     settings = ("set datestyle = iso; set intervalstyle = postgres; set timezone = utc;"
@@ -126,8 +144,10 @@ def capture(label, dsn, case, streamed):
                 + ("set debug_logical_replication_streaming = immediate;" if streamed else ""))
     rows = psql(dsn, settings + "select lsn - '0/0'::pg_lsn, encode(data, 'hex')"
                 " from pg_logical_slot_peek_binary_changes('capture', null, null, "
-                + ("'proto_version', '2', 'streaming', 'on'," if streamed else "'proto_version', '1',") +
-                " 'publication_names', 'capture', 'messages', 'true')", rows=True)
+                + ("'include-xids', 'true', 'include-timestamp', 'true', 'skip-empty-xacts', 'false')"
+                   if plugin == "test_decoding" else
+                   ("'proto_version', '2', 'streaming', 'on'," if streamed else "'proto_version', '1',") +
+                   " 'publication_names', 'capture', 'messages', 'true')"), rows=True)
     psql(dsn, "select pg_drop_replication_slot('capture'); drop publication capture;"
               "select pg_replication_origin_drop(roname) from pg_replication_origin")
     source = " | ".join(statements).replace("\t", " ").replace("\n", " ")
@@ -135,6 +155,6 @@ def capture(label, dsn, case, streamed):
         print(name, label, lsn, data, "", source if number == 0 else "same", sep="\t")
 
 
-asked = len(sys.argv) > 3 and sys.argv[3] == "streamed"
-for one in STREAMED if asked else CASES:
+asked = sys.argv[3] if len(sys.argv) > 3 else ""
+for one in {"streamed": STREAMED, "test_decoding": CASES + NAMES}.get(asked, CASES):
     capture(sys.argv[1], sys.argv[2], one, asked)

@@ -144,7 +144,7 @@ open_transaction() {
 rights() {
     local sql
     q "$S" "DO \$\$ BEGIN CREATE ROLE reader LOGIN REPLICATION; EXCEPTION WHEN duplicate_object THEN END \$\$"
-    "$TAILRACE" tail "$(dsn "$S") user=reader" >"$W/out" 2>"$W/err"
+    "$TAILRACE" tail "$(dsn "$S") user=reader" --decoder pgoutput >"$W/out" 2>"$W/err"
     CODE=$?
     must "exit code 77 without the right" [ $CODE -eq 77 ]
     sql=$(grep -E '^CREATE PUBLICATION' "$W/err")
@@ -161,6 +161,42 @@ rights() {
     must "they are not dropped" q_is "$S" "SELECT count(*) FROM pg_publication" 2
     q "$S" "DROP PUBLICATION tailrace_tail, tailrace_tail_ins"
     must "nothing else is left" clean
+}
+# test_decoding needs no publication: asked for, and where none can be made. What it shows is what pgoutput shows.
+watch_as_reader() {
+    fresh
+    "$TAILRACE" tail "$(dsn "$S") user=reader" --format text --seconds 20 >"$W/out" 2>"$W/err" &
+    TAIL=$!
+    CHILDREN+=("$TAIL")
+    until_true 10 err_has "^tailrace: watching"
+}
+plain_json() { jq -cS 'del(.ts_ms, .ts_us, .ts_ns, .source)' "$1"; }
+second_decoder() {
+    q "$S" "CREATE TABLE kinds (id int PRIMARY KEY, b bool, n numeric(8,3), t text, ts timestamptz, a text[], j jsonb, big text); ALTER TABLE kinds ALTER big SET STORAGE EXTERNAL"
+    must "it watches" watch "$S" --decoder test_decoding --table public.kinds --count 4
+    must "no publication is made" q_is "$S" "SELECT count(*) FROM pg_publication" 0
+    local first=$TAIL
+    "$TAILRACE" tail "$(dsn "$S")" --decoder pgoutput --table public.kinds --count 4 >"$W/other" 2>"$W/other.err" &
+    TAIL=$!; CHILDREN+=("$TAIL")
+    must "another watches" until_true 10 grep -q '^tailrace: watching ' "$W/other.err"
+    q "$S" "INSERT INTO kinds VALUES (1, true, 1.500, 'it''s [x]: ''', '2026-01-01 00:00+02', '{a,NULL,\"b c\"}', '{\"a\": 1}', repeat('x', 3000))"
+    q "$S" "UPDATE kinds SET b = false, n = 'NaN' WHERE id = 1; UPDATE kinds SET t = NULL WHERE id = 1; DELETE FROM kinds WHERE id = 1"
+    must "the other ends" ended 5
+    TAIL=$first
+    must "it ends" ended 5
+    must "the same" test "$(plain_json "$W/out")" = "$(plain_json "$W/other")"
+    must "and it is not empty" lines_are 4
+    q "$S" "DROP TABLE kinds"
+    must "it watches as a role without rights" watch_as_reader
+    must "it tells" err_has 'using test_decoding'
+    change
+    q "$S" "UPDATE notes SET note = 'z'; BEGIN; INSERT INTO orders VALUES (-1, 'gone'); ROLLBACK"
+    must "six lines" lines 6
+    must "an insert" out_has 'name=one  price=1.50'
+    must "a truncate" out_has 'TRUNCATE public.notes'
+    kill -INT "$TAIL"
+    must "it ends at SIGINT" ended 5
+    must "nothing is left" clean
 }
 # The header and blocks of an object container file, by the Avro specification.
 cat >"$W/avro.py" <<'PY'
@@ -255,7 +291,7 @@ for version in "${versions[@]}"; do
     pg_start "$S" "$version"
     database "$S" shop
     q "$S" "CREATE TABLE orders (id int PRIMARY KEY, name text, price numeric(8,2)); CREATE TABLE notes (note text)"
-    for name in json_lines text_lines application limits pipe killed open_transaction rights avro terminal first_line; do
+    for name in json_lines text_lines application limits pipe killed open_transaction rights second_decoder avro terminal first_line; do
         q "$S" "TRUNCATE orders, notes"
         ID=1
         case_run "tail $version $name" $name

@@ -7,6 +7,7 @@ int main(void)
 {
     SRunner *r = srunner_create(pgoutput_suite());
     srunner_add_suite(r, relation_suite());
+    srunner_add_suite(r, test_decoding_suite());
     srunner_run_all(r, CK_NORMAL);
     int failed = srunner_ntests_failed(r);
     srunner_free(r);

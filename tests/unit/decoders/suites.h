@@ -10,5 +10,6 @@
 /* One a file; main runs them. */
 Suite *pgoutput_suite(void);
 Suite *relation_suite(void);
+Suite *test_decoding_suite(void);
 
 #endif

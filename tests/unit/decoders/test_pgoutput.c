@@ -7,14 +7,9 @@
 #include "agent/base/cursor.h"
 #include "tests/unit/decoders/dump.h"
 #include "tests/unit/decoders/suites.h"
+#include "tests/unit/decoders/vectors.h"
 
 #define VECTORS_MAX 512
-#define FIELDS 6
-
-struct vector {
-    struct str name, server, bytes, expected;
-    uint64_t lsn;
-};
 
 struct fixture {
     struct arena arena, scratch;
@@ -27,49 +22,13 @@ struct fixture {
 
 static struct fixture f;
 
-/* The rows of a file under tests/cases, split at tabs, comments and empty lines left out. */
-static void load(const char *file)
-{
-    struct buf path = BUF_INIT, hex = BUF_INIT;
-    buf_addf(&path, "%s/tests/cases/%s", getenv("TR_SRCDIR"), file);
-    FILE *in = fopen(path.p, "r");
-    ck_assert_msg(in != NULL, "cannot open %s", path.p);
-    char *line = NULL;
-    size_t room = 0;
-    ssize_t len;
-    while ((len = getline(&line, &room, in)) > 0) {
-        if (line[0] == '#' || line[0] == '\n')
-            continue;
-        struct str fields[FIELDS] = {{0}};
-        size_t from = 0;
-        for (int field = 0; field < FIELDS; field++) {
-            size_t to = from + strcspn(line + from, "\t\n");
-            fields[field] = (struct str){line + from, to - from};
-            from = to + (line[to] == '\t');
-        }
-        ck_assert_int_lt(f.count, VECTORS_MAX);
-        struct vector *v = &f.vectors[f.count++];
-        buf_reset(&hex);
-        ck_assert(hex_bytes(fields[3], &hex));
-        ck_assert(str_to_u64(fields[2], &v->lsn));
-        v->name = arena_str(&f.arena, fields[0]);
-        v->server = arena_str(&f.arena, fields[1]);
-        v->bytes = arena_str(&f.arena, buf_str(&hex));
-        v->expected = arena_str(&f.arena, fields[4]);
-    }
-    free(line);
-    fclose(in);
-    buf_free(&path);
-    buf_free(&hex);
-}
-
 static void setup_with(const char *file)
 {
     f = (struct fixture){.driver = decoder_find("pgoutput")};
     ck_assert_ptr_nonnull(f.driver);
     arena_init(&f.arena, 0, "test");
     arena_init(&f.scratch, 0, "test");
-    load(file);
+    f.count = vectors_load(file, f.vectors, VECTORS_MAX, &f.arena);
     f.d = f.driver->open();
     f.k.driver = f.driver;
     f.k.d = f.d;
