@@ -12,6 +12,7 @@
 #include "agent/cli/config.h"
 #include "agent/cli/init.h"
 #include "agent/cli/load.h"
+#include "agent/source/publication.h"
 
 #define TABLES_SHOWN_MAX 100
 #define OWN_ROLE "tailrace"
@@ -292,7 +293,7 @@ static void write_identities(const struct init_facts *f, struct buf *out)
 static void write_publication(const struct init_facts *f, const char *name, bool identity,
                               struct buf *out)
 {
-    struct buf s = BUF_INIT;
+    struct buf s = BUF_INIT, options = BUF_INIT;
     int listed = 0;
     for (int at = 0; at < f->table_count; at++) {
         if (f->tables[at].has_identity != identity)
@@ -302,10 +303,10 @@ static void write_publication(const struct init_facts *f, const char *name, bool
             buf_add_text(&s, "ONLY ");
         pg_add_table(&s, f->tables[at].space, f->tables[at].name);
     }
-    commentf(out, "      CREATE PUBLICATION %s%s%s\n          WITH (publish = '%s', "
-                 "publish_via_partition_root = true);", name, identity ? "" : "_ins",
-                 listed ? s.p : "",
-                 identity ? "insert, update, delete, truncate" : "insert, truncate");
+    publication_add_options(&options, !identity, f->version_num);
+    commentf(out, "      CREATE PUBLICATION %s%s%s\n          WITH %s", name, identity ? "" : "_ins",
+             listed ? s.p : "", options.p);
+    buf_free(&options);
     buf_free(&s);
 }
 

@@ -15,7 +15,8 @@
 #define CATALOG_MS 30000
 #define INDEX_KEYS_MAX 32 /* of a server as built by default */
 
-/* A table can publish updates when each table that holds its rows has an identity. */
+/* A table can publish updates when each table that holds its rows has an identity, and no column of that is
+ * virtual: these are never published, and PostgreSQL 18 lets the application's update fail then. */
 static const char tables_sql[] =
     "WITH t AS (SELECT c.oid, n.nspname, c.relname, c.relreplident, c.relkind, c.relowner,"
     "  CASE WHEN c.relkind = 'p' THEN ARRAY(SELECT p.relid::pg_catalog.oid"
@@ -27,7 +28,9 @@ static const char tables_sql[] =
     "  AND n.nspname NOT IN ('information_schema', 'tailrace'))"
     "SELECT t.oid, t.nspname, t.relname, t.relreplident,"
     " NOT EXISTS (SELECT 1 FROM pg_catalog.pg_class l WHERE l.oid = ANY (t.leaves || t.oid)"
-    "   AND NOT CASE l.relreplident WHEN 'f' THEN true WHEN 'n' THEN false"
+    "   AND NOT CASE l.relreplident WHEN 'n' THEN false"
+    "   WHEN 'f' THEN NOT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a"
+    "     WHERE a.attrelid = l.oid AND a.attgenerated = 'v')"
     "   WHEN 'd' THEN EXISTS (SELECT 1 FROM pg_catalog.pg_index i"
     "     WHERE i.indrelid = l.oid AND i.indisprimary AND i.indisvalid)"
     "   ELSE EXISTS (SELECT 1 FROM pg_catalog.pg_index i"
@@ -38,7 +41,8 @@ static const char tables_sql[] =
     " (SELECT CASE WHEN pg_catalog.max(l.reltuples) < 0 THEN -1"
     "   ELSE pg_catalog.sum(GREATEST(l.reltuples, 0))::pg_catalog.int8 END"
     "   FROM pg_catalog.pg_class l WHERE l.oid = ANY (t.leaves)),"
-    " pg_catalog.pg_has_role(t.relowner, 'USAGE')"
+    " pg_catalog.pg_has_role(t.relowner, 'USAGE'),"
+    " EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY (t.leaves) AND a.attgenerated = 's')"
     " FROM t ORDER BY t.nspname COLLATE \"C\", t.relname COLLATE \"C\"";
 
 /* Key columns of a table: of the identity index, where that is the identity, since deletes then tell
@@ -123,6 +127,7 @@ int catalog_tables(const struct env *env, PGconn *c, const struct config_list *p
             .partitioned = pg_bool(res, row, 6),
             .rows = PQgetisnull(res, row, 7) ? -1 : pg_int(res, row, 7),
             .owned = pg_bool(res, row, 8),
+            .generated = pg_bool(res, row, 9),
         };
     }
     PQclear(res);

@@ -19,6 +19,7 @@ struct catalog_table {
     bool partitioned;   /* published through its root */
     int64_t rows;       /* reltuples; -1 unknown */
     bool owned;         /* our role may add it to a publication */
+    bool generated;     /* has stored generated columns */
 };
 
 /* Permanent user tables (partition roots instead of their leaves) that the patterns choose, ordered

@@ -5,8 +5,9 @@
 #include "agent/source/preflight_local.h"
 #include "agent/source/publication.h"
 
-/* A table without identity in a publication of updates makes the application's own UPDATE and
- * DELETE fail: whoever made that publication should know, whether or not we read the table. */
+/* A table without identity in a publication of updates makes the application's own UPDATE and DELETE fail, and
+ * from PostgreSQL 18 on one whose identity holds generated columns that are not published (CheckCmdReplicaIdentity):
+ * whoever made that publication should know, whether or not we read the table. */
 static const char endangered_sql[] =
     "SELECT t.schemaname, t.tablename FROM pg_publication_tables t"
     " JOIN pg_publication p ON p.pubname = t.pubname"
@@ -14,7 +15,12 @@ static const char endangered_sql[] =
     " JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = t.tablename"
     " WHERE t.pubname = $1 AND (p.pubupdate OR p.pubdelete) AND c.relkind = 'r'"
     " AND (c.relreplident = 'n' OR (c.relreplident = 'd' AND NOT EXISTS"
-    "  (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)))"
+    "  (SELECT 1 FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary))"
+    "  OR EXISTS (SELECT 1 FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = c.oid"
+    "    AND CASE c.relreplident WHEN 'd' THEN i.indisprimary ELSE i.indisreplident END"
+    "   WHERE a.attrelid = c.oid AND NOT a.attisdropped AND a.attgenerated <> ''"
+    "   AND (c.relreplident = 'f' OR a.attnum = ANY (i.indkey))"
+    "   AND (a.attgenerated = 'v' OR to_jsonb(p) ->> 'pubgencols' = 'n')))"
     " ORDER BY 1, 2";
 
 static void check_endangered(const struct preflight *p, const char *name)
@@ -31,9 +37,9 @@ static void check_endangered(const struct preflight *p, const char *name)
     if (count)
         preflight_say(p, FINDING_FAIL, E_NO_IDENTITY, "publication_identity",
                       "take them out of the publication, or give them a primary key or REPLICA "
-                      "IDENTITY FULL",
-                      "the application's updates and deletes of these tables fail, because "
-                      "publication %s publishes them and they have no replica identity: %s", name,
+                      "IDENTITY FULL; SET (publish_generated_columns = stored) where it holds generated columns",
+                      "the application's updates and deletes of these tables fail, because publication %s publishes "
+                      "them and they have no replica identity, or one with unpublished generated columns: %s", name,
                       names.p);
     else
         preflight_pass(p, "publication_identity",

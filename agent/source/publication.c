@@ -13,7 +13,8 @@
 /* One publication as it is. */
 struct found {
     const char *name;
-    bool exists, all_tables, flags_right, via_root;
+    bool exists, all_tables, flags_right, via_root, generated;
+    int version;
     PGresult *effective; /* schema, table */
     PGresult *listed;    /* schema, table, is partitioned: named one by one */
 };
@@ -28,15 +29,18 @@ static PGresult *ask(const struct env *env, PGconn *c, const char *sql, const ch
 static int look_one(const struct env *env, PGconn *c, bool inserts, struct found *f, struct err *e)
 {
     PGresult *res = ask(env, c, "SELECT puballtables, pubinsert AND pubtruncate, "
-                        "pubupdate AND pubdelete, pubupdate OR pubdelete, pubviaroot "
-                        "FROM pg_catalog.pg_publication WHERE pubname = $1", f->name, e);
+                        "pubupdate AND pubdelete, pubupdate OR pubdelete, pubviaroot, "
+                        "COALESCE(pg_catalog.to_jsonb(p) ->> 'pubgencols', 's') = 's' " /* PostgreSQL 18 */
+                        "FROM pg_catalog.pg_publication p WHERE pubname = $1", f->name, e);
     if (!res)
         return -1;
     f->exists = PQntuples(res) > 0;
+    f->version = PQserverVersion(c);
     if (f->exists) {
         f->all_tables = pg_bool(res, 0, 0);
         f->flags_right = pg_bool(res, 0, 1) && (inserts ? !pg_bool(res, 0, 3) : pg_bool(res, 0, 2));
         f->via_root = pg_bool(res, 0, 4);
+        f->generated = pg_bool(res, 0, 5);
     }
     PQclear(res);
     f->effective = ask(env, c, "SELECT schemaname, tablename FROM pg_catalog.pg_publication_tables "
@@ -79,10 +83,17 @@ static void begin_alter(struct buf *out, const struct found *f, const char *verb
     buf_add_text(out, verb);
 }
 
-static void add_options(struct buf *out, bool inserts)
+void publication_add_options(struct buf *out, bool inserts, int server_version)
 {
-    buf_addf(out, "(publish = '%s', publish_via_partition_root = true);\n",
-             inserts ? "insert, truncate" : "insert, update, delete, truncate");
+    buf_addf(out, "(publish = '%s', publish_via_partition_root = true%s);",
+             inserts ? "insert, truncate" : "insert, update, delete, truncate",
+             server_version >= 180000 ? ", publish_generated_columns = stored" : "");
+}
+
+static void add_options(struct buf *out, const struct found *f, bool inserts)
+{
+    publication_add_options(out, inserts, f->version);
+    buf_add_char(out, '\n');
 }
 
 static const struct catalog_table *find(const struct publication_wanted *w, struct str space, struct str name)
@@ -137,6 +148,14 @@ static bool any_partitioned(const struct publication_wanted *w)
     return any;
 }
 
+static bool any_generated(const struct publication_wanted *w)
+{
+    bool any = false;
+    for (int at = 0; at < w->count; at++)
+        any = any || w->tables[at].generated;
+    return any;
+}
+
 static bool any_without_identity(const struct publication_wanted *w)
 {
     bool any = false;
@@ -152,12 +171,12 @@ static void plan_one(const struct found *f, const struct publication_wanted *w, 
         pg_add_ident(out, str_of(f->name));
         plan_add(f, w, inserts, out);
         buf_add_text(out, " WITH ");
-        add_options(out, inserts);
+        add_options(out, f, inserts);
         return;
     }
-    if (!f->flags_right || (!f->via_root && any_partitioned(w))) {
+    if (!f->flags_right || (!f->via_root && any_partitioned(w)) || (!f->generated && any_generated(w))) {
         begin_alter(out, f, " SET ");
-        add_options(out, inserts);
+        add_options(out, f, inserts);
     }
     if (!f->all_tables)
         plan_add(f, w, inserts, out);

@@ -39,6 +39,10 @@ int publication_apply(const struct env *env, PGconn *c, const char *name,
 /* Fill e with E_PUBLICATION and the SQL of the plan in its hint. Returns -1. */
 int publication_refuse(const char *name, const struct publication_plan *plan, struct err *e);
 
+/* Append "(publish = ..., ...);" for a server of this version: what our publications are made with. From 18 on stored
+ * generated columns are published, since an identity that holds unpublished ones makes the application's update fail. */
+void publication_add_options(struct buf *out, bool inserts, int server_version);
+
 /* Drop both; *dropped tells how many there were. */
 int publication_drop(const struct env *env, PGconn *c, const char *name, int *dropped,
                      struct err *e) MUST_CHECK;

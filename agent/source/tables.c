@@ -95,7 +95,7 @@ static int publish(struct sync *y, bool first, struct err *e)
 static void tell_inserts_only(const struct sync *y)
 {
     if (y->plan.inserts_only)
-        log_warn(y->s->env->log, "source", "%d tables have no replica identity, only inserts and "
+        log_each(y->s->env->log, LOG_LEVEL_WARN, "source", "%d tables have no replica identity, only inserts and "
                  "truncates are streamed of them (give them a primary key, or REPLICA IDENTITY "
                  "FULL): %s", y->plan.inserts_only, y->plan.inserts_names.p);
 }

@@ -4,6 +4,7 @@
 # usage: ddl.sh [--source V] [--target V] [CASE...]
 # check.sh runs: ddl.sh --source 18 --target debian
 # check.sh runs: ddl.sh --source debian --target 18 added dropped renamed_column retyped enum_label in_one_transaction away
+# check.sh runs, each version: ddl.sh --source V --target V
 #
 # Tables are altered in mid-stream: every row is written with the form it was made under, before and behind the change, also
 # when the agent was away meanwhile; targets follow as ddl says.

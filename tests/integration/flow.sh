@@ -4,6 +4,7 @@
 # usage: flow.sh [--source V] [--target V] [CASE...]      (--list prints the cases)
 # check.sh runs: flow.sh --source debian --target 18
 # check.sh runs: flow.sh --source 18 --target debian copy_types stream odd_tables copy_killed reload_adds_table added_table_late drain tail
+# check.sh runs, each version: flow.sh --source V --target V
 #
 # The way of the data when nothing is wrong, end to end: the first copy, the stream, a reload, the end of a run, and what
 # the commands show while it runs. Each case has a database of its own on both servers.

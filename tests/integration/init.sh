@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # usage: init.sh [VERSION...]   (debian 18)
+# check.sh runs, each version: init.sh V
 # The command line without a run: what `tailrace init` says of real servers, that its file loads and its SQL works, and the
 # exit codes of a wrong command line and a wrong file.
 . "$(dirname "$0")/../harness/lib.sh"

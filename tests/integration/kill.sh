@@ -7,6 +7,7 @@
 # check.sh runs: kill.sh --kills 12 --seed 15 --streamed
 # check.sh runs, must fail: kill.sh --kills 2 --seed 13 --plant lost
 # check.sh runs, must fail: kill.sh --kills 2 --seed 14 --plant duplicated
+# check.sh runs, each version: kill.sh --kills 8 --seed 16 --source V --target V
 #
 # Exactly once under kills. A mixed load runs on the source while the agent (kill -9), the source server and the target
 # server (every process at once) are killed at random moments. Then the load ends, everything drains, and the effects on

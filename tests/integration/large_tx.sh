@@ -4,6 +4,7 @@
 # usage: large_tx.sh [--source V] [--target V] [--rows N] [--cap MB] [CASE...]
 # check.sh runs: large_tx.sh --source 18 --target debian
 # check.sh runs: large_tx.sh --source debian --target 18 streamed rolled_back altered killed
+# check.sh runs, each version: large_tx.sh --source V --target V streamed rolled_back altered killed
 #
 # Transactions that are larger than anything that could hold them: streamed while they are open, kept on disk, given up in
 # part or as a whole, cut off by kills, larger than the disk they may take and larger than the bus. The case memory prints

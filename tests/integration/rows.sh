@@ -2,15 +2,16 @@
 # shellcheck disable=SC1091,SC2016,SC2034
 # SPDX-License-Identifier: Apache-2.0
 # usage: rows.sh [--source V] [--target V] [CASE...]      (--list prints the cases)
-# check.sh runs: rows.sh --source 15 --target 18
-# check.sh runs: rows.sh --source 18 --target 15
+# check.sh runs: rows.sh --source debian --target 18
+# check.sh runs: rows.sh --source 18 --target debian
+# check.sh runs, each version: rows.sh --source V --target V
 #
 # Rows as a table's settings make PostgreSQL send them: replica identity, key changes, values stored out of line, truncate,
 # partitions, column lists, row filters, generated columns. The first cases share one agent over one database; those that
 # need a publication of their own have a database each.
 . "$(dirname "$0")/../harness/lib.sh"
 
-SRC_V=15 DST_V=18 CASES=()
+SRC_V=debian DST_V=18 CASES=()
 declare -A TITLE OWN
 ALL=()
 rows() { ALL+=("$1"); TITLE[$1]=$2; }
@@ -49,6 +50,12 @@ CREATE TABLE two_keys (a int, b text, v text, PRIMARY KEY (b, a));
 CREATE TABLE parent (id serial PRIMARY KEY, v text); CREATE TABLE child (id serial PRIMARY KEY, p int REFERENCES parent, v text);
 CREATE TABLE grandchild (id int PRIMARY KEY, c int REFERENCES child); CREATE TABLE aside (id int PRIMARY KEY);
 CREATE TABLE gen (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED, v text);
+CREATE TABLE gen_full (a int, twice int GENERATED ALWAYS AS (a * 2) STORED, v text); ALTER TABLE gen_full REPLICA IDENTITY FULL;
+CREATE TABLE defaulted (id int PRIMARY KEY, n int DEFAULT 7, t text DEFAULT 'given', b bool DEFAULT true, j jsonb DEFAULT '{}');
+CREATE TYPE mood AS ENUM ('sad', 'it''s ok', 'fine');
+CREATE TABLE key_numeric (k numeric PRIMARY KEY, v text); CREATE TABLE key_float (k float8 PRIMARY KEY, v text); CREATE TABLE key_enum (k mood PRIMARY KEY, v text);
+CREATE TABLE key_bytes (k bytea PRIMARY KEY, v text); CREATE TABLE key_jsonb (k jsonb PRIMARY KEY, v jsonb); CREATE TABLE key_time (k timestamptz PRIMARY KEY, d date);
+CREATE TABLE key_array (k text[] PRIMARY KEY, v jsonb[]); CREATE TABLE key_mixed (a text, b uuid, c bool, d interval, v text, PRIMARY KEY (d, c, b, a));
 CREATE TABLE part (id int, at date NOT NULL, v text, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
 CREATE TABLE part_old PARTITION OF part FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE part_new (v text, at date NOT NULL, gone int, id int NOT NULL); ALTER TABLE part_new DROP gone;
@@ -68,6 +75,11 @@ INSERT INTO key_text SELECT repeat(chr(64 + n), 2200), n FROM generate_series(1,
 INSERT INTO parent (v) SELECT 'p' FROM generate_series(1, 20); INSERT INTO child (p, v) SELECT n, 'c' FROM generate_series(1, 20) n;
 INSERT INTO grandchild SELECT n, n FROM generate_series(1, 20) n; INSERT INTO aside SELECT generate_series(1, 20);
 INSERT INTO gen (id, a, v) SELECT n, n, 'v' FROM generate_series(1, 20) n;
+INSERT INTO gen_full (a, v) SELECT n % 7, 'v' FROM generate_series(1, 20) n; INSERT INTO defaulted VALUES (1, NULL, NULL, NULL, NULL), (2, 7, 'given', true, 'null');
+INSERT INTO key_numeric VALUES ('NaN', 'n'), (0, 'z'), (1.50, 't'), (-1e-30, 's'), (1e40, 'b'); INSERT INTO key_float VALUES ('NaN', 'n'), ('Infinity', 'i'), ('-Infinity', 'm'), (-0.0, 'z'), (1e-300, 's');
+INSERT INTO key_enum VALUES ('sad', 'a'), ('it''s ok', 'b'); INSERT INTO key_bytes VALUES ('', 'empty'), ('\\x00', 'zero'), ('\\x5c78', 'escape'), ('\\xff00ff', 'high');
+INSERT INTO key_jsonb VALUES ('null', 'null'), ('{}', NULL), ('{"a": [1, "x"]}', '[null]'), ('""', '""'); INSERT INTO key_time VALUES ('infinity', '-infinity'), ('-infinity', 'infinity'), ('0044-03-15 12:00 BC', '0044-03-15 BC'), ('12000-01-01', '12000-01-01');
+INSERT INTO key_array VALUES ('{}', '{}'), ('{""}', '{null}'), ('{NULL,"NULL"}', ARRAY['null'::jsonb, '{"a": "b"}']), ('{{a,"b c"},{"d,e","f\\"g"}}', '{}'); INSERT INTO key_mixed VALUES ('', '00000000-0000-0000-0000-000000000000', false, '0', 'a'), ('b', 'ffffffff-ffff-ffff-ffff-ffffffffffff', true, '1 mon -1 day', 'b');
 INSERT INTO part SELECT n, DATE '2024-06-01' + n * 40, 'v' FROM generate_series(1, 20) n; INSERT INTO part_full SELECT n, '{}' FROM generate_series(1, 20) n;
 SQL
 }
@@ -79,6 +91,7 @@ shared_up() {
 CREATE TABLE parent (id int PRIMARY KEY, v text); CREATE TABLE child (id int PRIMARY KEY, p int REFERENCES parent, v text);
 CREATE TABLE grandchild (id int PRIMARY KEY, c int REFERENCES child);
 CREATE TABLE gen (id int PRIMARY KEY, a int, twice int GENERATED ALWAYS AS (a * 2) STORED, v text);
+CREATE TABLE gen_full (a int, twice int GENERATED ALWAYS AS (a * 2) STORED, v text);
 SQL
     up 60 && arrived 60
 }
@@ -157,6 +170,51 @@ rows generated "stored generated columns: made by the target itself, before and 
 case_generated() {
     q source "UPDATE gen SET a = 50 WHERE id = 1; UPDATE gen SET id = 102 WHERE id = 2; DELETE FROM gen WHERE id = 3; INSERT INTO gen VALUES (200, 7, DEFAULT, 'n')"
     holds gen
+}
+rows generated_full "generated columns under replica identity full, where rows are found by all that was sent"
+case_generated_full() {
+    must "the application's update goes on" q source "UPDATE gen_full SET v = 'w' WHERE a = 1; UPDATE gen_full SET a = 100 WHERE a = 2; DELETE FROM gen_full WHERE a = 3; INSERT INTO gen_full (a) VALUES (NULL); DELETE FROM gen_full WHERE ctid = (SELECT min(ctid) FROM gen_full WHERE a = 4)"
+    holds gen_full
+    [ "$(source_major)" -ge 18 ] || return 0
+    q source "CREATE TABLE gen_virtual (a int, v text, thrice int GENERATED ALWAYS AS (a * 3) VIRTUAL); ALTER TABLE gen_virtual REPLICA IDENTITY FULL; INSERT INTO gen_virtual VALUES (1, 'a')"
+    must "it is copied" until_true 20 q_is target "SELECT count(*) FROM gen_virtual" 1
+    must "virtual ones too" q source "UPDATE gen_virtual SET a = 2; INSERT INTO gen_virtual VALUES (3, 'b')"
+    must "the row arrives" arrived && must "inserts alone" q_is target "SELECT string_agg(a || v, ',' ORDER BY a) FROM gen_virtual" 1a,3b
+    must "it was told" until_true 20 log_has "$A" 'have no replica identity.*gen_virtual'
+    q source "DROP TABLE gen_virtual"
+}
+rows null_default "NULL where the column has a default stays NULL, and the default is nothing else than its value"
+case_null_default() {
+    q source "INSERT INTO defaulted VALUES (3, NULL, NULL, NULL, NULL), (4, DEFAULT, DEFAULT, DEFAULT, DEFAULT), (5, 0, '', false, 'null'); UPDATE defaulted SET n = NULL, t = NULL WHERE id = 2; UPDATE defaulted SET n = DEFAULT, t = DEFAULT WHERE id = 1"
+    holds defaulted
+    must "five rows" q_is target "SELECT count(*) FROM defaulted" 5 && must "NULL is NULL" q_is target "SELECT count(*) FROM defaulted WHERE n IS NULL" 2
+}
+rows odd_keys "keys that are NaN, infinite, empty, labels, JSON, arrays: copied in chunks, updated, changed, deleted"
+case_odd_keys() {
+    local t
+    q source "UPDATE key_numeric SET v = 'w'; UPDATE key_numeric SET k = 2 WHERE k = 'NaN'; DELETE FROM key_numeric WHERE k = 1e40; INSERT INTO key_numeric VALUES ('NaN', 'again'), (0.00001, 'x')
+        ; UPDATE key_float SET v = 'w'; UPDATE key_float SET k = 'NaN', v = 'was i' WHERE k = 'Infinity' AND NOT EXISTS (SELECT FROM key_float WHERE k = 'NaN'); DELETE FROM key_float WHERE k = 'NaN'; UPDATE key_float SET k = 'NaN' WHERE k = 0; INSERT INTO key_float VALUES (0.1, 'x')
+        ; UPDATE key_enum SET v = 'w'; UPDATE key_enum SET k = 'fine' WHERE k = 'it''s ok'; DELETE FROM key_enum WHERE k = 'sad'; INSERT INTO key_enum VALUES ('it''s ok', 'x')
+        ; UPDATE key_bytes SET v = 'w'; UPDATE key_bytes SET k = '\x0000' WHERE k = ''; DELETE FROM key_bytes WHERE k = '\x5c78'; INSERT INTO key_bytes VALUES ('', 'x')
+        ; UPDATE key_jsonb SET v = '{\"new\": null}'; UPDATE key_jsonb SET k = '[]' WHERE k = '{}'; DELETE FROM key_jsonb WHERE k = 'null'; INSERT INTO key_jsonb VALUES ('{}', 'null'), ('false', NULL)
+        ; UPDATE key_time SET d = '2026-02-28'; UPDATE key_time SET k = '2026-01-01' WHERE k = 'infinity'; DELETE FROM key_time WHERE k = '-infinity'; INSERT INTO key_time VALUES ('infinity', '4713-01-01 BC')
+        ; UPDATE key_array SET v = '{null,\"null\"}'; UPDATE key_array SET k = '{NULL}' WHERE k = '{}'; DELETE FROM key_array WHERE k = '{\"\"}'; INSERT INTO key_array VALUES ('{}', ARRAY['\"\"'::jsonb])
+        ; UPDATE key_mixed SET v = 'w'; UPDATE key_mixed SET d = '-1 us', a = 'x' WHERE a = ''; DELETE FROM key_mixed WHERE a = 'b'; INSERT INTO key_mixed VALUES ('', '00000000-0000-0000-0000-000000000000', false, '0', 'x')"
+    holds key_numeric key_float key_enum key_bytes key_jsonb key_time key_array key_mixed
+    for t in key_numeric key_float key_enum key_bytes key_jsonb key_time key_array key_mixed; do
+        must "$t has rows" q_is target "SELECT count(*) > 0 FROM $t" t
+    done
+}
+rows many_types "a database with thousands of types: the start does not read them"
+case_many_types() {
+    agent_stop "$A"
+    q source "DO \$\$ BEGIN FOR i IN 1..4000 LOOP EXECUTE format('CREATE TYPE many_%s AS (a int, b text)', i); END LOOP; END \$\$"
+    local from=$(date +%s%N)
+    must "it runs" up 10
+    must "at once, not in $((($(date +%s%N) - from) / 1000000)) ms" test $((($(date +%s%N) - from) / 1000000)) -lt 5000
+    q source "INSERT INTO dflt VALUES (700, 'n', 'x')"
+    holds dflt
+    must "memory is as before" test "$(awk '/^RssAnon/{print int($2 / 1024)}' "/proc/${AGENT_PID[$A]}/status")" -lt 64
 }
 rows partitions "partitions through their root: rows that move between them, other column order, nested, truncate of one"
 case_partitions() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # check.sh runs: sink.sh debian 18
+# check.sh runs, each version: sink.sh V
 # The PostgreSQL sink against real servers (Debian's and the newest): every shape of row, what is made, parked and
 # refused, and the watermark under a cut session. Usage: sink.sh [VERSION...]; needs tests/integration/sink_test built
 # (make tests/integration/sink_test); TR_BUILD names the build directory.

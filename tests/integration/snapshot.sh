@@ -5,6 +5,7 @@
 # check.sh runs: snapshot.sh --source 18 --target debian again late_visible standby
 # check.sh runs: snapshot.sh --source debian --target 18 paused behind altered
 # check.sh runs: snapshot.sh --source 18 --target debian stream_goes_on wal_at_risk
+# check.sh runs, each version: snapshot.sh --source V --target V again late_visible altered
 #
 # Snapshots beside the stream: read again on request, paused, resumed, cancelled, held back for the sake of the slot, read
 # from a standby, under commits that are streamed long before they are visible, and while the table itself is altered.

@@ -4,6 +4,7 @@
 # usage: snapshot_kill.sh [--kills N] [--seed S] [--power] [--source V] [--target V] [--rate N] [--rows N]
 # check.sh runs: snapshot_kill.sh --kills 10 --seed 21 --rows 60000
 # check.sh runs: snapshot_kill.sh --kills 6 --seed 22 --rows 40000 --power --source debian --target 18
+# check.sh runs, each version: snapshot_kill.sh --kills 4 --seed 23 --rows 40000 --source V --target V
 #
 # First copies under load and kills. The tables are read in chunks while a load changes them; agent (kill -9), source and
 # target are killed at random moments of it. When all are copied, one is taken out of the publication and so copied again. Then the load ends, everything drains, and the target is compared:

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # usage: tail.sh [VERSION...]   (debian 18)
+# check.sh runs, each version: tail.sh V
 # `tailrace tail` on real servers: what it prints, how soon, how it ends, and that nothing is left on the server.
 . "$(dirname "$0")/../harness/lib.sh"
 args_need psql jq python3 script
