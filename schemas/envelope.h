@@ -24,6 +24,7 @@ struct envelope_options {
     bool strict;
     enum decimal_mode decimal;
     bool tombstones;             /* a tombstone after each delete */
+    bool transactions;           /* rows tell their place in the transaction; see envelope_mark */
     struct str placeholder;      /* unchanged TOAST; empty = "__debezium_unavailable_value" */
 };
 
@@ -51,6 +52,11 @@ int envelope_relation(struct envelope_writer *w, const struct relation *rel,
 int envelope_write(struct envelope_writer *w, const struct change *change, const struct txn *txn,
                    int64_t now_us, const struct event_out *out, struct err *e) MUST_CHECK;
 
+/* With options.transactions: the event of the transaction's BEGIN, before its first change, or END,
+ * behind its last, on "<prefix>.transaction". Nothing without. Debezium: TransactionMetadataValue. */
+int envelope_mark(struct envelope_writer *w, const struct txn *txn, bool end, const struct event_out *out,
+                  struct err *e) MUST_CHECK;
+
 /* Debezium's topic of a table: "<prefix>.<space>.<name>", other characters than [A-Za-z0-9._-]
  * replaced by '_', at most 249 bytes. */
 struct str envelope_topic(struct arena *a, struct str prefix, struct str space, struct str name);
@@ -66,7 +72,7 @@ struct envelope_reader *envelope_reader_open(struct registry *r);
 void envelope_reader_close(struct envelope_reader *rd);
 
 /* One EVENT_ROW back to a change; values live in a, relations as long as the reader. op is OP_NONE
- * for tombstones and for the delete half of a key change; the create half comes back as OP_UPDATE
+ * for tombstones, transaction marks and the delete half of a key change; the create half comes back as OP_UPDATE
  * with old = OLD_KEY and the old key in before. Values named by HEADER_UNCHANGED come back
  * VALUE_UNCHANGED, those of HEADER_SPECIAL as they were. E_AVRO when bytes and schema do not fit. */
 int envelope_read(struct envelope_reader *rd, const struct event *ev, struct arena *a,

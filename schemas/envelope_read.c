@@ -43,7 +43,7 @@ struct entry {
     struct avro_schema schema;
     struct field_reader *fields;
     int field_count;   /* of the envelope; those of source and message follow */
-    int record;        /* node of the Value record; -1: a logical message */
+    int record;        /* node of the Value record; -1: a logical message, or a transaction's mark */
     bool ready;        /* rows is made */
     struct row_reader rows;
 };
@@ -509,7 +509,7 @@ static int check_rows(const struct change *out, int value_id, struct err *e)
 {
     bool after = out->op == OP_READ || out->op == OP_CREATE || out->op == OP_UPDATE;
     if ((after && !out->after) || (out->op == OP_DELETE && !out->before)
-        || ((out->op == OP_MESSAGE) != (out->rel == NULL)))
+        || ((out->op == OP_MESSAGE || out->op == OP_NONE) != (out->rel == NULL)))
         return err_set(e, E_AVRO, "operation and rows of schema %d do not fit", value_id);
     return 0;
 }

@@ -5,6 +5,7 @@
  * columns not sent (HEADER_UNCHANGED), not there (HEADER_ABSENT), or not representable
  * (HEADER_SPECIAL), by their names on the source.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "schemas/plan.h"
@@ -20,6 +21,8 @@ struct envelope_schema {
     struct value *merged;         /* room for one row */
     struct str source_table;      /* source.schema and source.table, encoded */
     int key_id, value_id;
+    uint64_t txn_count;           /* events of the running transaction */
+    struct envelope_schema *next_touched;
 };
 
 struct envelope_writer {
@@ -34,6 +37,10 @@ struct envelope_writer {
     uint64_t txn_lsn, last_lsn;                  /* commit LSN of this transaction and the one before */
     struct str message_topic;
     int message_key_id, message_value_id;        /* 0 until the first message */
+    struct str mark_topic;
+    int mark_key_id, mark_value_id;              /* 0 until the first transaction */
+    uint64_t txn_total, txn_messages;            /* events of the running transaction; messages of it */
+    struct envelope_schema *touched;             /* tables with events in it */
 };
 
 /* ---- open and close ---- */
@@ -63,6 +70,7 @@ struct envelope_writer *envelope_writer_open(const struct envelope_options *o, s
     w->options.placeholder = arena_str(&w->arena, plan_placeholder(o));
     w->source_head = encoded(&w->arena, w->options.version, STR("postgresql"), w->options.prefix);
     w->source_db = encoded(&w->arena, o->database, STR_NONE, STR_NONE);
+    w->mark_topic = envelope_topic(&w->arena, o->prefix, STR("transaction"), STR_NONE);
     w->message_topic = envelope_topic(&w->arena, o->prefix, STR("message"), STR_NONE);
     return w;
 }
@@ -335,10 +343,38 @@ static void put_source(struct job *j, struct buf *out)
     put_optional_long(out, foreign, foreign ? (int64_t) txn->origin_lsn : 0);
 }
 
+/* "<xid>:<LSN>". Debezium's LSN is that of the record at hand, so that only the part before the colon is the
+ * same in a transaction; in sane it is the commit's. */
+static void put_txn_id(const struct envelope_writer *w, const struct txn *txn, uint64_t lsn, struct buf *out)
+{
+    char text[48];
+    int len = snprintf(text, sizeof text, "%u:%llu", txn->xid,
+                       (unsigned long long) (w->options.strict ? lsn : txn->commit_lsn));
+    avro_put_bytes(out, (struct str){text, (size_t) len});
+}
+
+/* The event's place in its transaction, and among those of its table. */
+static void put_place(struct job *j, struct buf *out)
+{
+    struct envelope_writer *w = j->w;
+    const struct change *change = j->change;
+    bool placed = w->options.transactions && j->txn && j->txn->xid && change->op != OP_READ;
+    buf_add_char(out, placed ? 2 : 0);
+    if (!placed)
+        return;
+    put_txn_id(w, j->txn, change->lsn ? change->lsn : change->pos.lsn, out);
+    if (j->s && !j->s->txn_count) {
+        j->s->next_touched = w->touched;
+        w->touched = j->s;
+    }
+    avro_put_long(out, (int64_t) ++w->txn_total);
+    avro_put_long(out, (int64_t) (j->s ? ++j->s->txn_count : ++w->txn_messages));
+}
+
 static void put_end(struct job *j, struct buf *out, enum change_op op)
 {
     put_source(j, out);
-    buf_add_char(out, 0); /* transaction */
+    put_place(j, out);
     buf_add_char(out, 2); /* op's length */
     buf_add_char(out, (char) op);
     put_optional_long(out, true, j->now_us / 1000);
@@ -617,12 +653,92 @@ static int write_message(struct job *j, struct err *e)
     avro_put_bytes(out, STR("m"));
     put_optional_long(out, true, j->now_us / 1000);
     put_source(j, out);
-    buf_add_char(out, 0); /* transaction */
+    put_place(j, out);
     buf_add_char(out, 2);
     avro_put_bytes(out, j->change->prefix);
     buf_add_char(out, 2);
     avro_put_bytes(out, j->change->content);
     return put_event(j, w->message_topic, false, e);
+}
+
+/* ---- transaction marks ---- */
+
+static int mark_schemas(struct envelope_writer *w, struct err *e)
+{
+    struct buf text = BUF_INIT;
+    if (w->mark_value_id)
+        return 0;
+    schema_build_transaction_key(&text);
+    int result = register_text(w, w->mark_topic, "key", &text, &w->mark_key_id, e);
+    if (!result) {
+        buf_reset(&text);
+        schema_build_transaction_value(&text);
+        result = register_text(w, w->mark_topic, "value", &text, &w->mark_value_id, e);
+    }
+    buf_free(&text);
+    return result;
+}
+
+static void put_collection(struct buf *out, struct str name, uint64_t count)
+{
+    buf_add_char(out, 2);
+    avro_put_bytes(out, name);
+    avro_put_long(out, (int64_t) count);
+}
+
+/* Counts of the transaction, by table; they begin anew. */
+static void put_counts(struct envelope_writer *w, struct buf *out)
+{
+    int64_t tables = w->txn_messages ? 1 : 0;
+    for (struct envelope_schema *s = w->touched; s; s = s->next_touched)
+        tables++;
+    put_optional_long(out, true, (int64_t) w->txn_total);
+    buf_add_char(out, 2);
+    if (tables)
+        avro_put_long(out, tables);
+    for (struct envelope_schema *s = w->touched; s; s = s->next_touched) {
+        buf_reset(&w->json);
+        buf_addf(&w->json, "%.*s.%.*s", STR_ARG(s->plan.rel->space), STR_ARG(s->plan.rel->name));
+        put_collection(out, buf_str(&w->json), s->txn_count);
+    }
+    if (w->txn_messages)
+        put_collection(out, STR("LOGICAL_DECODING_MESSAGE"), w->txn_messages);
+    avro_put_long(out, 0);
+}
+
+static void forget_counts(struct envelope_writer *w)
+{
+    for (struct envelope_schema *s = w->touched; s; s = s->next_touched)
+        s->txn_count = 0;
+    w->touched = NULL;
+    w->txn_total = w->txn_messages = 0;
+}
+
+int envelope_mark(struct envelope_writer *w, const struct txn *txn, bool end, const struct event_out *out,
+                  struct err *e)
+{
+    struct change none = {.op = OP_NONE};
+    struct job j = {.w = w, .change = &none, .txn = txn, .now_us = txn->commit_us, .out = out};
+    if (!w->options.transactions || !txn->xid)
+        return 0;
+    if (mark_schemas(w, e))
+        return -1;
+    if (!end)
+        forget_counts(w); /* of one that was given up */
+    begin_event(w);
+    buf_reset(&w->key);
+    avro_put_wire(&w->key, w->mark_key_id);
+    put_txn_id(w, txn, txn->commit_lsn, &w->key);
+    avro_put_wire(&w->value, w->mark_value_id);
+    avro_put_bytes(&w->value, end ? STR("END") : STR("BEGIN"));
+    put_txn_id(w, txn, txn->commit_lsn, &w->value);
+    if (end)
+        put_counts(w, &w->value);
+    else
+        buf_add(&w->value, "\0", 2); /* no counts */
+    avro_put_long(&w->value, txn->commit_us / 1000);
+    forget_counts(w);
+    return put_event(&j, w->mark_topic, false, e);
 }
 
 int envelope_write(struct envelope_writer *w, const struct change *change, const struct txn *txn,

@@ -45,6 +45,8 @@ void schema_build_key(const struct plan *plan, struct buf *out);
 void schema_build_value(const struct plan *plan, struct buf *out);
 void schema_build_message_key(struct buf *out);
 void schema_build_message_value(struct buf *out);
+void schema_build_transaction_key(struct buf *out);
+void schema_build_transaction_value(struct buf *out);
 
 /* An Avro name made of text: other characters than [A-Za-z0-9_] become '_' (one for each UTF-16
  * unit, as Java counts), a leading digit gets '_' in front. With dots, each part between them. */

@@ -352,6 +352,28 @@ void schema_build_message_value(struct buf *out)
                       "MessageValue\"}");
 }
 
+#define METADATA_NAME "io.debezium.connector.common."
+
+void schema_build_transaction_key(struct buf *out)
+{
+    buf_add_text(out, "{\"type\":\"record\",\"name\":\"TransactionMetadataKey\",\"namespace\":"
+                      "\"io.debezium.connector.common\",\"fields\":[{\"name\":\"id\",\"type\":\"string\"}],"
+                      "\"connect.version\":1,\"connect.name\":\"" METADATA_NAME "TransactionMetadataKey\"}");
+}
+
+void schema_build_transaction_value(struct buf *out)
+{
+    buf_add_text(out, "{\"type\":\"record\",\"name\":\"TransactionMetadataValue\",\"namespace\":"
+                      "\"io.debezium.connector.common\",\"fields\":[{\"name\":\"status\",\"type\":\"string\"},"
+                      "{\"name\":\"id\",\"type\":\"string\"}," OPTIONAL_LONG("event_count") ","
+                      "{\"name\":\"data_collections\",\"type\":[\"null\",{\"type\":\"array\",\"items\":"
+                      "[\"null\",{\"type\":\"record\",\"name\":\"collection\",\"namespace\":\"event\",\"fields\":["
+                      "{\"name\":\"data_collection\",\"type\":\"string\"},{\"name\":\"event_count\",\"type\":\"long\"}],"
+                      "\"connect.version\":1,\"connect.name\":\"event.collection\"}]}],\"default\":null},"
+                      "{\"name\":\"ts_ms\",\"type\":\"long\"}],\"connect.version\":1,"
+                      "\"connect.name\":\"" METADATA_NAME "TransactionMetadataValue\"}");
+}
+
 int envelope_schema_texts(const struct envelope_options *o, const struct relation *rel, struct arena *a,
                           struct str *key, struct str *value, struct err *e)
 {

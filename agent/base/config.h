@@ -68,6 +68,7 @@ struct config_route {
 struct config_events {
     const char *mode;          /* sane | strict */
     enum config_decimal decimal;
+    bool transactions;
     bool tombstones;
 };
 

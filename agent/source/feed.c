@@ -29,6 +29,11 @@ static struct mark mark_of(const struct source *s, const struct txn *txn, bool s
     };
 }
 
+static int put_row(void *self, const struct event *ev, struct err *e)
+{
+    return source_put(self, ev, e);
+}
+
 static int put_begin(struct source *s, const struct txn *txn, bool sentinel, struct err *e)
 {
     const struct event ev = {.kind = EVENT_BEGIN, .mark = mark_of(s, txn, sentinel)};
@@ -36,12 +41,8 @@ static int put_begin(struct source *s, const struct txn *txn, bool sentinel, str
         return -1;
     s->in.opened = true;
     lag_commit_seen(s->parts.lag, txn->commit_lsn, txn->commit_us);
-    return 0;
-}
-
-static int put_row(void *self, const struct event *ev, struct err *e)
-{
-    return source_put(self, ev, e);
+    const struct event_out out = {s, put_row};
+    return sentinel ? 0 : envelope_mark(s->writer, txn, false, &out, e);
 }
 
 void feed_abort(struct source *s)
@@ -220,6 +221,9 @@ static int put_moved(struct source *s, const struct change *change, const struct
 static int put_commit(struct source *s, const struct txn *txn, bool sentinel, struct err *e)
 {
     struct mark mark = mark_of(s, txn, sentinel);
+    const struct event_out out = {s, put_row};
+    if (!sentinel && envelope_mark(s->writer, txn, true, &out, e))
+        return -1;
     mark.end_lsn = txn->end_lsn;
     s->in.opened = false;
     if (bus_commit(s->parts.bus, &mark, e))

@@ -100,6 +100,7 @@ static void open_writer(struct source *s)
         .strict = strcmp(c->events.mode, "strict") == 0,
         .decimal = (enum decimal_mode) c->events.decimal,
         .tombstones = c->events.tombstones,
+        .transactions = c->events.transactions,
     };
     if (s->writer)
         return;

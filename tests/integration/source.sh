@@ -92,6 +92,23 @@ case_messages() {
     stop
 }
 
+# Each transaction tells of its beginning and end, and each row of its place.
+case_transactions() {
+    fresh transactions
+    C_SENTINEL=500 C_MORE='events: { transactions: true }' agent_config "$A" "$S" "$S"
+    q "$S" "CREATE TABLE u (id int PRIMARY KEY)"
+    start
+    must "streams" sees '^state streaming' || return
+    q "$S" "BEGIN; INSERT INTO t VALUES (900, 'a'); INSERT INTO u VALUES (1); UPDATE t SET v = 'b' WHERE id = 900; COMMIT"
+    must "its end" sees '"status":"END"'
+    must "begins once" count_is 1 'transaction - .*"status":"BEGIN"'
+    must "before the rows" test "$(grep -E ' (c id=|u id=|- )' "$W/$A/out" | sed 's/^row [^.]*.\([^ ]*\) \(.\).*/\1 \2/' | tr '\n' ';')" = "transaction -;public.t c;public.u c;public.t u;transaction -;"
+    must "counts" out '"status":"END",.*"event_count":3,"data_collections":\[.*"data_collection":"public.u","event_count":1.*"data_collection":"public.t","event_count":2'
+    q "$S" "INSERT INTO u VALUES (2)"
+    must "counts begin anew" sees '"event_count":1,"data_collections":\[[^]]*"public.u","event_count":1[^]]*\]'
+    stop
+}
+
 case_restart() {
     fresh restart; start
     must "streams" sees '^state streaming' || return
@@ -435,7 +452,7 @@ work_open
 for V; do
     S=src$V
     pg_start "$S" "$V"
-    for c in copy_and_stream messages restart kill_during_copy kill_during_chunks new_table open_transaction slot_in_use forged_sentinel bus_full \
+    for c in copy_and_stream messages transactions restart kill_during_copy kill_during_chunks new_table open_transaction slot_in_use forged_sentinel bus_full \
         idle_confirms server_restart slot_dropped slot_recreated state_empty state_older publication_dropped \
         table_taken_out no_right wrong_password no_identity wal_level failover failover_synced other_server slot_invalid; do
         [ -z "${ONLY:-}" ] || [[ " $ONLY " == *" $c "* ]] || continue

@@ -104,6 +104,7 @@ static void print_row(struct bench *b, const struct event *ev)
 {
     struct arena a;
     struct change change = {.op = OP_NONE};
+    struct buf json = BUF_INIT;
     struct err e = ERR_INIT;
     arena_init(&a, 0, "row");
     if (envelope_read(b->decode, ev, &a, &change, &e))
@@ -111,6 +112,9 @@ static void print_row(struct bench *b, const struct event *ev)
     printf("row %.*s %c", STR_ARG(ev->topic), change.op ? (int) change.op : '-');
     if (change.op == OP_MESSAGE)
         printf(" %.*s=%.*s", STR_ARG(change.prefix), STR_ARG(change.content));
+    if (change.op == OP_NONE && !ev->tombstone && !change.rel && !envelope_json(b->decode, ev->value, &json, &e))
+        printf(" %.*s", STR_ARG(buf_str(&json)));
+    buf_free(&json);
     const struct value *row = change.after ? change.after : change.before;
     for (int at = 0; row && change.rel && at < change.rel->column_count; at++) {
         if (row[at].state == VALUE_SET)

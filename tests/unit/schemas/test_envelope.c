@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * schemas/envelope: Debezium's vector in strict, and every kind of change out and back in sane. */
+#define _GNU_SOURCE /* memmem */
+#include <string.h>
+
 #include "tests/unit/schemas/support.h"
 
 #include "schemas/avro.h"
@@ -300,6 +303,52 @@ START_TEST(messages_come_back)
 }
 END_TEST
 
+static void fixture_mark(struct fixture *f, bool end)
+{
+    f->list.count = 0;
+    struct event_out out = list_out(&f->list);
+    ck_assert_int_eq(envelope_mark(f->writer, &f->txn, end, &out, &f->err), 0);
+}
+
+static bool value_holds(const struct fixture *f, const char *bytes, size_t len)
+{
+    return memmem(f->list.events[0].value.p, f->list.events[0].value.len, bytes, len) != NULL;
+}
+
+/* Bytes are Avro's: lengths and numbers as zigzag, "771:24023200" is 12 long. */
+START_TEST(transactions_are_marked_and_counted)
+{
+    struct fixture f;
+    fixture_open(&f, false);
+    fixture_mark(&f, false);
+    ck_assert_int_eq(f.list.count, 0); /* off */
+    fixture_close(&f);
+    fixture_open(&f, false);
+    envelope_writer_close(f.writer);
+    const struct envelope_options o = {.prefix = STR("shop"), .database = STR("shopdb"), .transactions = true};
+    f.writer = envelope_writer_open(&o, &f.registry.registry);
+    struct change change = {.op = OP_CREATE, .rel = &customers, .after = ada, .lsn = 5};
+    for (int round = 0; round < 2; round++) { /* counts begin anew */
+        fixture_mark(&f, false);
+        ck_assert(str_is(f.list.events[0].topic, "shop.transaction"));
+        ck_assert(value_holds(&f, "\nBEGIN\x18" "771:24023200\0\0", 21));
+        ck_assert(fixture_read(&f, 0).op == OP_NONE);
+        fixture_write(&f, &change);
+        ck_assert(value_holds(&f, "\2\x18" "771:24023200\2\2", 16));
+        fixture_write(&f, &change);
+        ck_assert(value_holds(&f, "\2\x18" "771:24023200\4\4", 16));
+        ck_assert(fixture_read(&f, 0).op == OP_CREATE);
+        fixture_mark(&f, true);
+        ck_assert(value_holds(&f, "\6END\x18" "771:24023200\2\4\2\2\2\x20public.customers\4\0", 41));
+        ck_assert(fixture_read(&f, 0).op == OP_NONE);
+    }
+    change.op = OP_READ;
+    fixture_write(&f, &change);
+    ck_assert(!value_holds(&f, "771:24023200", 12));
+    fixture_close(&f);
+}
+END_TEST
+
 START_TEST(names_are_adjusted_and_come_back)
 {
     struct fixture f;
@@ -383,6 +432,7 @@ TCase *case_envelope(void)
     tcase_add_test(t, key_change_is_three_events_and_one_update);
     tcase_add_test(t, identity_beside_the_key_is_no_key_change);
     tcase_add_test(t, messages_come_back);
+    tcase_add_test(t, transactions_are_marked_and_counted);
     tcase_add_test(t, names_are_adjusted_and_come_back);
     tcase_add_test(t, same_change_same_bytes);
     tcase_add_test(t, headers_round_trip);
