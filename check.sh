@@ -29,7 +29,7 @@ logs=$top/build-check
 mkdir -p "$logs"
 passed=0 failed=0 part_from=0
 child='' behind=''
-trap 'for p in $child $behind; do kill -TERM "$p" 2>/dev/null; done; exit 130' INT TERM HUP
+trap '[ -z "$child$behind" ] || kill -TERM ${child:+"$child"} ${behind:+"$behind"} 2>/dev/null; exit 130' INT TERM HUP
 
 wanted() {
     local w

@@ -46,6 +46,7 @@ struct position {
 
 struct txn {
     uint32_t xid;
+    uint64_t first_lsn;  /* where it begins, as the message of its BEGIN is headed; 0 unknown */
     uint64_t commit_lsn; /* start of the commit record, known at BEGIN */
     uint64_t end_lsn;    /* end of the commit record, known at COMMIT; what is confirmed */
     int64_t commit_us;   /* commit time, microseconds since 1970 UTC */

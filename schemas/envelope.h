@@ -57,6 +57,9 @@ int envelope_write(struct envelope_writer *w, const struct change *change, const
 int envelope_mark(struct envelope_writer *w, const struct txn *txn, bool end, const struct event_out *out,
                   struct err *e) MUST_CHECK;
 
+/* A transaction was committed and passed on, or seen and not; strict names its end in source.sequence. */
+void envelope_passed(struct envelope_writer *w, uint64_t end_lsn);
+
 /* Debezium's topic of a table: "<prefix>.<space>.<name>", other characters than [A-Za-z0-9._-]
  * replaced by '_', at most 249 bytes. */
 struct str envelope_topic(struct arena *a, struct str prefix, struct str space, struct str name);

@@ -34,7 +34,8 @@ struct envelope_writer {
     struct buf key, value, headers, json;
     struct buf unchanged, special[2], absent[2]; /* lists of one event; [0] before, [1] after */
     struct str source_head, source_db;           /* source's fields in front of ts_ms; db; encoded */
-    uint64_t txn_lsn, last_lsn;                  /* commit LSN of this transaction and the one before */
+    uint64_t last_lsn;                           /* end of the transaction before this one */
+    bool copying;                                /* the row at hand is one of a copy */
     struct str message_topic;
     int message_key_id, message_value_id;        /* 0 until the first message */
     struct str mark_topic;
@@ -90,7 +91,7 @@ void envelope_writer_close(struct envelope_writer *w)
     }
     struct buf *all[] = {&w->key, &w->value, &w->headers, &w->json, &w->unchanged, &w->special[0],
                          &w->special[1], &w->absent[0], &w->absent[1], &w->types.element,
-                         &w->types.digits};
+                         &w->types.digits, &w->types.text, &w->types.json};
     for (size_t at = 0; at < sizeof all / sizeof *all; at++)
         buf_free(all[at]);
     arena_free(&w->arena);
@@ -222,6 +223,15 @@ static bool put_set(struct envelope_writer *w, const struct column_plan *p, stru
     return false;
 }
 
+/* NULL; the header tells where the bytes say something else. */
+static void put_null(struct envelope_writer *w, const struct column_plan *p, const struct value *value, bool after)
+{
+    bool told = p->required || p->null.len > 1 || value->state == VALUE_SET;
+    if (told)
+        note_special(&w->special[after], p->listed, value);
+    buf_add_str(w->types.out, p->required ? p->zero : p->null);
+}
+
 static void put_column(struct envelope_writer *w, const struct column_plan *p, const struct value *value,
                        bool after)
 {
@@ -229,6 +239,8 @@ static void put_column(struct envelope_writer *w, const struct column_plan *p, c
     enum value_state state = value->state;
     if (state == VALUE_UNCHANGED && !after)
         state = VALUE_ABSENT;
+    if (p->unstreamed && !w->copying && state == VALUE_SET)
+        state = VALUE_NULL;
     switch (state) {
     case VALUE_SET:
         if (!p->required)
@@ -237,12 +249,7 @@ static void put_column(struct envelope_writer *w, const struct column_plan *p, c
             note_special(&w->special[after], p->listed, value);
         break;
     case VALUE_NULL: /* a NOT NULL column: the row is older than the catalog that said so */
-        if (p->required)
-            note_special(&w->special[after], p->listed, value);
-        if (p->required)
-            buf_add_str(out, p->zero);
-        else
-            buf_add_char(out, (char) p->null_branch);
+        put_null(w, p, value, after);
         break;
     case VALUE_UNCHANGED:
         buf_add_str(out, p->unchanged);
@@ -260,7 +267,8 @@ static void put_row(struct job *j, const struct value *row, bool after)
     const struct plan *plan = &j->s->plan;
     buf_add_char(j->w->types.out, row ? 2 : 0);
     for (int at = 0; row && at < plan->rel->column_count; at++)
-        put_column(j->w, &plan->columns[at], &row[at], after);
+        if (!plan->columns[at].omitted)
+            put_column(j->w, &plan->columns[at], &row[at], after);
 }
 
 /* ---- source and the end of the envelope ---- */
@@ -420,6 +428,10 @@ static void add_headers(struct job *j, const struct value *before)
 {
     struct envelope_writer *w = j->w;
     const struct change *change = j->change;
+    if (w->options.strict) {
+        headers_add(&w->headers, STR("__debezium.context.connectorLogicalName"), w->options.prefix);
+        headers_add(&w->headers, STR("__debezium.context.connectorName"), STR("postgresql"));
+    }
     if (j->extra_name.len)
         headers_add(&w->headers, j->extra_name, j->extra_value);
     if (w->unchanged.len) {
@@ -453,6 +465,8 @@ static void put_key(struct job *j, const struct value *row)
         const struct column_plan *p = &plan->columns[plan->key_columns[at]];
         const struct value *value = &row[plan->key_columns[at]];
         bool set = value->state == VALUE_SET;
+        if (p->omitted)
+            continue;
         if (!set && value->state != VALUE_NULL && !w->options.strict) {
             buf_reset(&w->key);
             return;
@@ -497,7 +511,8 @@ static struct str key_json(struct envelope_writer *w, const struct plan *plan, c
 static void begin_event(struct envelope_writer *w)
 {
     struct buf *all[] = {&w->value, &w->headers, &w->unchanged, &w->special[0], &w->special[1],
-                         &w->absent[0], &w->absent[1], &w->types.element, &w->types.digits};
+                         &w->absent[0], &w->absent[1], &w->types.element, &w->types.digits,
+                         &w->types.text, &w->types.json};
     for (size_t at = 0; at < sizeof all / sizeof *all; at++) {
         if (all[at]->room > KEEP_BYTES)
             buf_free(all[at]);
@@ -528,6 +543,7 @@ static int emit(struct job *j, enum change_op op, const struct value *before, co
 {
     struct envelope_writer *w = j->w;
     begin_event(w);
+    w->copying = op == OP_READ;
     put_key(j, after ? after : before);
     w->types.out = &w->value;
     avro_put_wire(&w->value, j->s->value_id);
@@ -537,7 +553,7 @@ static int emit(struct job *j, enum change_op op, const struct value *before, co
     add_headers(j, before);
     if (put_event(j, j->s->plan.topic, false, e))
         return -1;
-    if (op == OP_DELETE && w->options.tombstones && w->key.len)
+    if (op == OP_DELETE && w->options.tombstones && (w->key.len || w->options.strict))
         return put_event(j, j->s->plan.topic, true, e);
     return 0;
 }
@@ -714,6 +730,19 @@ static void forget_counts(struct envelope_writer *w)
     w->txn_total = w->txn_messages = 0;
 }
 
+void envelope_passed(struct envelope_writer *w, uint64_t end_lsn)
+{
+    w->last_lsn = end_lsn;
+}
+
+/* LSN in the id of a mark; see put_txn_id. */
+static uint64_t mark_lsn(const struct txn *txn, bool end)
+{
+    if (end)
+        return txn->end_lsn;
+    return txn->first_lsn ? txn->first_lsn : txn->commit_lsn;
+}
+
 int envelope_mark(struct envelope_writer *w, const struct txn *txn, bool end, const struct event_out *out,
                   struct err *e)
 {
@@ -728,10 +757,10 @@ int envelope_mark(struct envelope_writer *w, const struct txn *txn, bool end, co
     begin_event(w);
     buf_reset(&w->key);
     avro_put_wire(&w->key, w->mark_key_id);
-    put_txn_id(w, txn, txn->commit_lsn, &w->key);
+    put_txn_id(w, txn, mark_lsn(txn, end), &w->key);
     avro_put_wire(&w->value, w->mark_value_id);
     avro_put_bytes(&w->value, end ? STR("END") : STR("BEGIN"));
-    put_txn_id(w, txn, txn->commit_lsn, &w->value);
+    put_txn_id(w, txn, mark_lsn(txn, end), &w->value);
     if (end)
         put_counts(w, &w->value);
     else
@@ -745,10 +774,6 @@ int envelope_write(struct envelope_writer *w, const struct change *change, const
                    int64_t now_us, const struct event_out *out, struct err *e)
 {
     struct job j = {.w = w, .change = change, .txn = txn, .now_us = now_us, .out = out};
-    if (txn && txn->commit_lsn && txn->commit_lsn != w->txn_lsn && change->op != OP_READ) {
-        w->last_lsn = w->txn_lsn;
-        w->txn_lsn = txn->commit_lsn;
-    }
     switch (change->op) {
     case OP_NONE: return 0;
     case OP_MESSAGE: return write_message(&j, e);

@@ -59,15 +59,18 @@ static void plan_default(struct arena *a, struct column_plan *p, struct type_wri
     if (!p->codec.strict || p->codec.repr == &repr_table[REPR_VARIABLE]
         || !schema_default(a, p->column, &text))
         return;
-    if (p->codec.repr == &repr_table[REPR_DECIMAL])
+    if (repr_is_decimal(p->codec.repr))
         text = schema_rescale(a, text, p->codec.scale);
     buf_reset(w->out);
+    buf_add_char(w->out, 0); /* the branch of the default stands first */
     if (!codec_write(w, &p->codec, text))
         return;
     struct buf json = BUF_INIT;
-    put_json(&json, p->codec.repr->avro, buf_str(w->out));
+    put_json(&json, p->codec.repr->avro, (struct str){w->out->p + 1, w->out->len - 1});
     if (!strpbrk(json.p, "NI") || json.p[0] == '"') /* NaN and Infinity are no JSON */
         p->standard = arena_str(a, buf_str(&json));
+    if (p->standard.len)
+        p->null = keep(a, w);
     buf_free(&json);
 }
 
@@ -81,16 +84,19 @@ static bool write_fallback(struct arena *a, const struct column_plan *p, struct 
         return false;
     if (!p->standard.len || !schema_default(a, p->column, &text))
         text = p->codec.repr->fallback;
-    if (p->codec.repr == &repr_table[REPR_DECIMAL])
+    if (repr_is_decimal(p->codec.repr))
         text = schema_rescale(a, text, p->codec.scale);
-    return codec_write(w, &p->codec, text);
+    struct codec constant = p->codec;
+    if (!p->standard.len && constant.repr == &repr_table[REPR_ZONED_TIMESTAMP])
+        constant.scale = 0;
+    return codec_write(w, &constant, text);
 }
 
 static void plan_absent(struct arena *a, struct column_plan *p, struct type_writer *w)
 {
     buf_reset(w->out);
     if (!p->required)
-        buf_add_char(w->out, (char) p->null_branch);
+        buf_add_str(w->out, p->null);
     else if (!p->codec.strict || !write_fallback(a, p, w)) {
         buf_reset(w->out);
         buf_add_str(w->out, p->zero);
@@ -155,7 +161,9 @@ static void plan_unchanged(struct arena *a, struct column_plan *p, struct type_w
     buf_reset(w->out);
     if (!p->required)
         buf_add_char(w->out, (char) p->set_branch);
-    bool text = repr->write == write_string || repr->write == write_bytes;
+    if (repr == &repr_table[REPR_HSTORE])
+        placeholder = arena_printf(a, "{\"%.*s\":\"%.*s\"}", STR_ARG(placeholder), STR_ARG(placeholder));
+    bool text = repr->write == write_string || repr->write == write_bytes || repr->write == write_hstore;
     if (p->codec.array ? !write_placeholder_array(w, p, placeholder) : !text)
         buf_add_str(w->out, p->zero);
     else if (!p->codec.array)
@@ -174,17 +182,23 @@ static void plan_column(struct arena *a, const struct column *column,
     p->field = schema_name(a, column->name, false);
     p->listed = o->strict ? p->field : column->name;
     p->codec = codec_choose(column, o);
+    p->omitted = o->strict && strict_omits(column);
+    p->unstreamed = o->strict && str_is(column->type_name, "name");
     p->required = column->not_null && (o->strict || column->identity);
     p->key_required = column->not_null;
     p->zero = codec_zero(&p->codec);
     plan_default(a, p, &w);
     p->null_branch = p->standard.len ? 2 : 0;
+    if (!p->null.len)
+        p->null = STR("\0");
     p->set_branch = p->standard.len ? 0 : 2;
     plan_absent(a, p, &w);
     plan_unchanged(a, p, &w, plan_placeholder(o));
     buf_free(&out);
     buf_free(&w.element);
     buf_free(&w.digits);
+    buf_free(&w.text);
+    buf_free(&w.json);
 }
 
 static int check_names(const struct plan *plan, struct err *e)

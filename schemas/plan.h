@@ -14,11 +14,15 @@ struct column_plan {
     struct str listed;    /* name in headers: the source's in sane, the Avro name in strict, where a
                            * reader knows no other */
     struct codec codec;
+    bool omitted;         /* strict: Debezium has no such field */
+    bool unstreamed;      /* strict: Debezium's stream has NULL in its place */
     bool required;        /* no union in Value */
     bool key_required;    /* no union in Key */
     struct str standard;  /* strict: JSON of the column's default; empty when it has none */
     uint8_t null_branch, set_branch; /* the byte in front when it is a union */
     struct str zero;      /* value that stands where a header has the real one; no branch */
+    struct str null;      /* for NULL, when it is no required one; branch included. strict: Debezium's converter
+                           * takes the default instead */
     struct str absent;    /* for a column that the event does not have; branch included */
     struct str unchanged; /* for an unchanged TOASTed value; branch included */
 };

@@ -25,8 +25,15 @@ static const struct builtin builtins[] = {
     {25, 1009, TYPE_TEXT},          /* text */
     {26, 1028, TYPE_OID},           /* oid */
     {114, 199, TYPE_JSON},          /* json */
+    {142, 143, TYPE_XML},           /* xml */
+    {600, 1017, TYPE_POINT},        /* point */
+    {650, 651, TYPE_TEXT},          /* cidr */
     {700, 1021, TYPE_FLOAT4},       /* float4 */
     {701, 1022, TYPE_FLOAT8},       /* float8 */
+    {774, 775, TYPE_TEXT},          /* macaddr8 */
+    {790, 791, TYPE_MONEY},         /* money */
+    {829, 1040, TYPE_TEXT},         /* macaddr */
+    {869, 1041, TYPE_TEXT},         /* inet */
     {1042, 1014, TYPE_TEXT},        /* bpchar */
     {1043, 1015, TYPE_TEXT},        /* varchar */
     {1082, 1182, TYPE_DATE},        /* date */
@@ -35,9 +42,18 @@ static const struct builtin builtins[] = {
     {1184, 1185, TYPE_TIMESTAMPTZ}, /* timestamptz */
     {1186, 1187, TYPE_INTERVAL},    /* interval */
     {1266, 1270, TYPE_TIMETZ},      /* timetz */
+    {1560, 1561, TYPE_BIT},         /* bit */
+    {1562, 1563, TYPE_VARBIT},      /* varbit */
     {1700, 1231, TYPE_NUMERIC},     /* numeric */
     {2950, 2951, TYPE_UUID},        /* uuid */
+    {3614, 3643, TYPE_TSVECTOR},    /* tsvector */
     {3802, 3807, TYPE_JSON},        /* jsonb */
+    {3904, 3905, TYPE_TEXT},        /* int4range */
+    {3906, 3907, TYPE_TEXT},        /* numrange */
+    {3908, 3909, TYPE_TEXT},        /* tsrange */
+    {3910, 3911, TYPE_TEXT},        /* tstzrange */
+    {3912, 3913, TYPE_TEXT},        /* daterange */
+    {3926, 3927, TYPE_TEXT},        /* int8range */
 };
 
 enum type_kind type_kind_of_oid(uint32_t oid, bool *array)
@@ -51,6 +67,15 @@ enum type_kind type_kind_of_oid(uint32_t oid, bool *array)
         return b->kind;
     }
     return TYPE_OTHER;
+}
+
+enum type_kind type_kind_of_name(struct str name)
+{
+    if (str_is(name, "citext") || str_is(name, "isbn"))
+        return TYPE_TEXT;
+    if (str_is(name, "hstore"))
+        return TYPE_HSTORE;
+    return str_is(name, "ltree") ? TYPE_LTREE : TYPE_OTHER;
 }
 
 int relation_find(const struct relation *rel, struct str name)

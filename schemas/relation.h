@@ -12,9 +12,10 @@
 enum type_kind {
     TYPE_OTHER, /* as text */
     TYPE_BOOL, TYPE_INT2, TYPE_INT4, TYPE_INT8, TYPE_OID, TYPE_FLOAT4, TYPE_FLOAT8, TYPE_NUMERIC,
-    TYPE_TEXT,  /* text, varchar, bpchar, "char", name, citext */
+    TYPE_TEXT,  /* text, varchar, bpchar, "char", name, citext, isbn; network addresses and ranges */
     TYPE_BYTEA, TYPE_UUID, TYPE_JSON /* json, jsonb */, TYPE_ENUM,
     TYPE_DATE, TYPE_TIME, TYPE_TIMETZ, TYPE_TIMESTAMP, TYPE_TIMESTAMPTZ, TYPE_INTERVAL,
+    TYPE_BIT, TYPE_VARBIT, TYPE_MONEY, TYPE_XML, TYPE_TSVECTOR, TYPE_LTREE, TYPE_HSTORE, TYPE_POINT,
 };
 
 struct column {
@@ -48,9 +49,11 @@ struct relation {
 };
 
 /* The kind of a built-in type by OID, and whether it is an array of that kind. Types that the
- * catalog must name (enum, citext, domains) are TYPE_OTHER here; source/catalog refines them.
+ * catalog must name (enum, extensions' types, domains) are TYPE_OTHER here; source/catalog refines them.
  * Source: PostgreSQL src/include/catalog/pg_type.dat. */
 enum type_kind type_kind_of_oid(uint32_t oid, bool *array);
+/* The kind of an extension's type by its name: citext, hstore, isbn, ltree; else TYPE_OTHER. */
+enum type_kind type_kind_of_name(struct str name);
 
 /* Index of the column with this name, or -1. */
 int relation_find(const struct relation *rel, struct str name);

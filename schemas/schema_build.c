@@ -38,7 +38,7 @@
 struct builder {
     struct buf *out;
     const struct plan *plan;
-    bool variable_seen; /* VariableScaleDecimal is already defined in this text */
+    bool seen[REPR_COUNT]; /* records that are already defined in this text */
 };
 
 /* ---- parameters ---- */
@@ -82,9 +82,12 @@ static void put_allowed(struct buf *out, struct str labels)
 /* Those that belong to the representation itself. */
 static void put_own_params(struct buf *out, const struct column_plan *p)
 {
-    if (p->codec.repr == &repr_table[REPR_DECIMAL]) {
+    if (repr_is_decimal(p->codec.repr)) {
         put_int_param(out, "scale", p->codec.scale);
-        put_int_param(out, "connect.decimal.precision", p->codec.precision);
+        if (p->codec.precision)
+            put_int_param(out, "connect.decimal.precision", p->codec.precision);
+    } else if (p->codec.repr == &repr_table[REPR_BITS]) {
+        put_int_param(out, "length", p->codec.scale);
     } else if (p->codec.repr == &repr_table[REPR_ENUM]) {
         put_allowed(out, p->column->enum_labels);
     }
@@ -164,6 +167,8 @@ static void put_props(struct buf *out, const struct column_plan *p, const struct
     const struct repr *repr = p->codec.repr;
     if (repr == &repr_table[REPR_VARIABLE])
         buf_add_text(out, ",\"connect.doc\":\"Variable scaled decimal\"");
+    else if (repr == &repr_table[REPR_POINT])
+        buf_add_text(out, ",\"connect.doc\":\"Geometry (POINT)\"");
     if (repr->connect_name)
         buf_add_text(out, ",\"connect.version\":1");
     put_params(out, params);
@@ -173,8 +178,19 @@ static void put_props(struct buf *out, const struct column_plan *p, const struct
         buf_addf(out, ",\"connect.name\":\"%s\"", repr->connect_name);
     if (repr->connect_type)
         buf_addf(out, ",\"connect.type\":\"%s\"", repr->connect_type);
-    if (repr == &repr_table[REPR_DECIMAL])
+    if (repr_is_decimal(repr))
         buf_add_text(out, ",\"logicalType\":\"decimal\"");
+}
+
+/* What is in front of the properties of the two types that are records. */
+static const char *record_head(const struct repr *repr)
+{
+    if (repr == &repr_table[REPR_POINT])
+        return "{\"type\":\"record\",\"name\":\"Point\",\"namespace\":\"io.debezium.data.geometry\",\"fields\":["
+               "{\"name\":\"x\",\"type\":\"double\"},{\"name\":\"y\",\"type\":\"double\"},{\"name\":\"wkb\",\"type\":"
+               "[\"null\",\"bytes\"],\"default\":null},{\"name\":\"srid\",\"type\":[\"null\",\"int\"],\"default\":null}]";
+    return "{\"type\":\"record\",\"name\":\"VariableScaleDecimal\",\"namespace\":\"io.debezium.data\",\"fields\":["
+           "{\"name\":\"scale\",\"type\":\"int\"},{\"name\":\"value\",\"type\":\"bytes\"}]";
 }
 
 /* The type of one value: a column's, or an array's element. True when it was a name only, so that
@@ -184,25 +200,24 @@ static bool put_value_type(struct builder *b, const struct column_plan *p, const
 {
     const struct repr *repr = p->codec.repr;
     struct buf props = BUF_INIT;
-    bool variable = repr == &repr_table[REPR_VARIABLE];
-    if (variable && b->variable_seen) {
+    bool record = strcmp(repr->avro, "record") == 0;
+    bool *seen = &b->seen[repr - repr_table];
+    if (record && *seen) {
         buf_addf(b->out, "\"%s\"", repr->connect_name);
         return true;
     }
     put_props(&props, p, params, item);
-    if (variable) {
-        buf_add_text(b->out, "{\"type\":\"record\",\"name\":\"VariableScaleDecimal\",\"namespace\":"
-                             "\"io.debezium.data\",\"fields\":[{\"name\":\"scale\",\"type\":\"int\"},"
-                             "{\"name\":\"value\",\"type\":\"bytes\"}]");
-        b->variable_seen = true;
+    if (record) {
+        buf_add_text(b->out, record_head(repr));
+        *seen = true;
     } else if (props.len) {
         buf_addf(b->out, "{\"type\":\"%s\"", repr->avro);
     } else {
         buf_addf(b->out, "\"%s\"", repr->avro);
     }
-    if (repr == &repr_table[REPR_DECIMAL])
-        buf_addf(b->out, ",\"scale\":%d,\"precision\":%d", p->codec.scale, p->codec.precision);
-    if (props.len || variable) {
+    if (repr_is_decimal(repr))
+        buf_addf(b->out, ",\"scale\":%d,\"precision\":%d", p->codec.scale, p->codec.precision ? p->codec.precision : 64);
+    if (props.len || record) {
         buf_add_str(b->out, buf_str(&props));
         buf_add_char(b->out, '}');
     }
@@ -269,6 +284,17 @@ static void put_head(struct builder *b, const char *name, bool space)
     buf_add_text(b->out, ",\"fields\":[");
 }
 
+/* Fields of columns, separated; those that strict leaves out are not there. */
+static void put_one(struct builder *b, const struct column_plan *p, bool required, bool *first)
+{
+    if (p->omitted)
+        return;
+    if (!*first)
+        buf_add_char(b->out, ',');
+    *first = false;
+    put_field(b, p, required);
+}
+
 static void put_tail(struct builder *b, const char *name)
 {
     buf_addf(b->out, "\"connect.name\":\"%.*s.%s\"}", STR_ARG(b->plan->names), name);
@@ -277,12 +303,11 @@ static void put_tail(struct builder *b, const char *name)
 void schema_build_key(const struct plan *plan, struct buf *out)
 {
     struct builder b = {.out = out, .plan = plan};
+    bool first = true;
     put_head(&b, "Key", true);
     for (int at = 0; at < plan->rel->key_count; at++) {
         const struct column_plan *p = &plan->columns[plan->key_columns[at]];
-        if (at)
-            buf_add_char(out, ',');
-        put_field(&b, p, p->key_required);
+        put_one(&b, p, p->key_required, &first);
     }
     buf_add_text(out, "],");
     put_tail(&b, "Key");
@@ -308,12 +333,10 @@ void schema_build_value(const struct plan *plan, struct buf *out)
     struct builder b = {.out = out, .plan = plan};
     put_head(&b, "Envelope", true);
     buf_add_text(out, "{\"name\":\"before\",\"type\":[\"null\",");
+    bool first = true;
     put_head(&b, "Value", false);
-    for (int at = 0; at < plan->rel->column_count; at++) {
-        if (at)
-            buf_add_char(out, ',');
-        put_field(&b, &plan->columns[at], plan->columns[at].required);
-    }
+    for (int at = 0; at < plan->rel->column_count; at++)
+        put_one(&b, &plan->columns[at], plan->columns[at].required, &first);
     buf_add_text(out, "],");
     put_table_params(&b);
     put_tail(&b, "Value");

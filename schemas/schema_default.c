@@ -18,7 +18,10 @@ static const char *placeholder(const struct column *column)
     case TYPE_TIME: case TYPE_INTERVAL: return "00:00:00";
     case TYPE_TIMESTAMP: return "1970-01-01 00:00:00";
     case TYPE_TIMESTAMPTZ: return "1970-01-01 00:00:00+00";
-    case TYPE_OTHER: case TYPE_OID: case TYPE_BYTEA: case TYPE_TIMETZ: return NULL;
+    case TYPE_BIT: case TYPE_VARBIT: return "0";
+    case TYPE_XML: return "";
+    case TYPE_OTHER: case TYPE_OID: case TYPE_BYTEA: case TYPE_TIMETZ: case TYPE_MONEY: case TYPE_TSVECTOR:
+    case TYPE_LTREE: case TYPE_HSTORE: case TYPE_POINT: return NULL;
     }
     return NULL;
 }

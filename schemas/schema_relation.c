@@ -36,6 +36,14 @@ static const struct derived {
     [REPR_ZONED_TIMESTAMP] = {TYPE_TIMESTAMPTZ, 1184, 1185, -1, "timestamptz", "timestamp with time zone"},
     [REPR_ZONED_TIME] = {TYPE_TIMETZ, 1266, 1270, -1, "timetz", "time with time zone"},
     [REPR_DURATION] = {TYPE_INTERVAL, 1186, 1187, -1, "interval", "interval"},
+    [REPR_BIT] = {TYPE_BOOL, 16, 1000, -1, "bool", "boolean"},
+    [REPR_BITS] = {TYPE_VARBIT, 1562, 1563, -1, "varbit", "bit varying"},
+    [REPR_MONEY] = {TYPE_NUMERIC, 1700, 1231, -1, "numeric", "numeric"},
+    [REPR_XML] = {TYPE_XML, 142, 143, -1, "xml", "xml"},
+    [REPR_TSVECTOR] = {TYPE_TSVECTOR, 3614, 3643, -1, "tsvector", "tsvector"},
+    [REPR_LTREE] = {TYPE_TEXT, 25, 1009, -1, "text", "text"},
+    [REPR_HSTORE] = {TYPE_JSON, 114, 199, -1, "json", "json"},
+    [REPR_POINT] = {TYPE_POINT, 600, 1017, -1, "point", "point"},
 };
 
 static const char *avro_name(enum avro_type type)
@@ -82,6 +90,24 @@ static bool is_variable(const struct avro_schema *s, const struct avro_node *n)
         && s->nodes[schema_kid(s, n, 1)].type == AVRO_T_BYTES;
 }
 
+/* Point's: two doubles, optional bytes, an optional int. */
+static bool is_point(const struct avro_schema *s, const struct avro_node *n)
+{
+    int wkb, srid;
+    return n->kid_count == 4 && s->nodes[schema_kid(s, n, 0)].type == AVRO_T_DOUBLE
+        && s->nodes[schema_kid(s, n, 1)].type == AVRO_T_DOUBLE
+        && schema_optional(s, schema_kid(s, n, 2), &wkb) == 0 && s->nodes[wkb].type == AVRO_T_BYTES
+        && schema_optional(s, schema_kid(s, n, 3), &srid) == 0 && s->nodes[srid].type == AVRO_T_INT;
+}
+
+/* The length that Bits carries as a parameter. */
+static int bits_length(const struct avro_node *n)
+{
+    int64_t length;
+    struct str text = schema_text(json_object_get(n->json, "connect.parameters"), "length");
+    return str_to_i64(text, &length) && length > 0 && length <= BITS_MAX ? (int) length : -1;
+}
+
 static bool codec_of_node(const struct avro_schema *s, int node, struct codec *c, enum repr_id *id)
 {
     const struct avro_node *n = &s->nodes[node];
@@ -91,7 +117,8 @@ static bool codec_of_node(const struct avro_schema *s, int node, struct codec *c
         n = &s->nodes[node];
     }
     *id = repr_find(n);
-    if (*id == REPR_COUNT || c->element_null < -1 || (n->type == AVRO_T_RECORD && !is_variable(s, n)))
+    if (*id == REPR_COUNT || c->element_null < -1 || (*id == REPR_VARIABLE && !is_variable(s, n))
+        || (*id == REPR_POINT && !is_point(s, n)))
         return false;
     c->repr = &repr_table[*id];
     const json_t *scale = json_object_get(n->json, "scale");
@@ -101,6 +128,8 @@ static bool codec_of_node(const struct avro_schema *s, int node, struct codec *c
         return false;
     c->scale = (int) digits;
     c->precision = (int) json_integer_value(precision);
+    if (*id == REPR_BITS)
+        c->scale = bits_length(n);
     return true;
 }
 

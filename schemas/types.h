@@ -16,12 +16,14 @@
 #include "schemas/avro.h"
 #include "schemas/envelope.h"
 
-/* Debezium's numbers for a timestamp of plus and minus infinity, in both of its units. */
+/* Debezium's numbers for a timestamp of plus and minus infinity, in microseconds. */
 #define TIMESTAMP_INFINITY INT64_C(9223372036825200000)
 #define TIMESTAMP_MINUS_INFINITY INT64_C(-9223372036832400000)
 /* Its days for a date of plus and minus infinity: negative and adjacent, kept for strict only. */
 #define STRICT_DATE_INFINITY (-2147472692)
 #define STRICT_DATE_MINUS_INFINITY (-2147472691)
+/* Digits of a bit string that a reader takes: PostgreSQL's BITMAXLEN (a tenth of it). */
+#define BITS_MAX 8388608
 /* Bytes of an unscaled integer a reader takes: PostgreSQL's numeric has at most 147,456 digits. */
 #define DECIMAL_MAX_BYTES 65536
 /* More digits behind the point than PostgreSQL ever prints (16,383). */
@@ -32,6 +34,7 @@ struct type_writer {
     struct buf *out;
     struct buf element; /* unescaped array element */
     struct buf digits;  /* limbs of a long number */
+    struct buf text, json; /* hstore */
     bool inexact;       /* what was written stands for the value but does not give its text back */
 };
 
@@ -58,7 +61,8 @@ enum repr_id {
     REPR_BOOL, REPR_INT2, REPR_INT4, REPR_INT8, REPR_OID, REPR_FLOAT4, REPR_FLOAT8,
     REPR_DECIMAL, REPR_VARIABLE, REPR_NUMERIC_DOUBLE, REPR_STRING, REPR_JSON, REPR_UUID, REPR_ENUM,
     REPR_BYTES, REPR_DATE, REPR_TIME_MS, REPR_TIME_US, REPR_TIMESTAMP_MS, REPR_TIMESTAMP_US,
-    REPR_ZONED_TIMESTAMP, REPR_ZONED_TIME, REPR_DURATION,
+    REPR_ZONED_TIMESTAMP, REPR_ZONED_TIME, REPR_DURATION, REPR_BIT, REPR_BITS, REPR_MONEY, REPR_XML, REPR_TSVECTOR,
+    REPR_LTREE, REPR_HSTORE, REPR_POINT,
     REPR_COUNT
 };
 
@@ -66,7 +70,8 @@ extern const struct repr repr_table[REPR_COUNT];
 
 struct codec {
     const struct repr *repr; /* of the element when array */
-    int scale;      /* decimals: digits behind the point; -1 unknown. Times: fraction digits, 0 to 6 */
+    int scale;      /* decimals: digits behind the point; -1 unknown. Times: fraction digits, 0 to 6.
+                     * Bit strings: length */
     int precision;  /* decimals: digits in all; 0 unknown */
     bool strict;
     bool array;
@@ -75,6 +80,9 @@ struct codec {
 
 /* The codec of a column under these options. */
 struct codec codec_choose(const struct column *column, const struct envelope_options *o);
+/* Debezium leaves the column out of its events: a type that it has no converter for. */
+bool strict_omits(const struct column *column);
+bool repr_is_decimal(const struct repr *repr);
 
 /* A SET value; false when the type cannot hold it exactly (or at all): take back what was written. */
 bool codec_write(struct type_writer *w, const struct codec *c, struct str text);
@@ -144,6 +152,13 @@ bool write_zoned_time(struct type_writer *w, const struct codec *c, struct str t
 bool read_zoned_time(struct type_reader *r, const struct codec *c, struct buf *text);
 bool write_duration(struct type_writer *w, const struct codec *c, struct str text);
 bool read_duration(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_bit(struct type_writer *w, const struct codec *c, struct str text);
+bool write_bits(struct type_writer *w, const struct codec *c, struct str text);
+bool read_bits(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_money(struct type_writer *w, const struct codec *c, struct str text);
+bool write_point(struct type_writer *w, const struct codec *c, struct str text);
+bool read_point(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_hstore(struct type_writer *w, const struct codec *c, struct str text);
 bool write_array(struct type_writer *w, const struct codec *c, struct str text);
 bool read_array(struct type_reader *r, const struct codec *c, struct buf *text);
 

@@ -250,12 +250,17 @@ bool write_time_ms(struct type_writer *w, const struct codec *c, struct str text
     return true;
 }
 
+/* strict: Debezium takes an array's elements through a clock time of milliseconds. */
 bool write_time_us(struct type_writer *w, const struct codec *c, struct str text)
 {
-    (void) c;
     int64_t us;
     if (!parse_time(text, &us))
         return false;
+    if (c->strict && c->array) {
+        int64_t kept = us % DAY_US / 1000 * 1000;
+        w->inexact |= kept != us;
+        us = kept;
+    }
     avro_put_long(w->out, us);
     return true;
 }
@@ -301,11 +306,15 @@ bool write_timestamp_ms(struct type_writer *w, const struct codec *c, struct str
     (void) c;
     int64_t value, us;
     struct moment m;
-    if (!infinite(text, &value)) {
+    if (infinite(text, &value)) {
+        value /= 1000;
+    } else {
         if (!parse_moment(text, true, false, &m) || m.us % 1000)
             return false;
         us = m.us / 1000;
         value = m.days * (DAY_US / 1000) + us;
+        if (value == TIMESTAMP_INFINITY / 1000 || value == TIMESTAMP_MINUS_INFINITY / 1000)
+            return false;
     }
     avro_put_long(w->out, value);
     return true;
@@ -345,7 +354,8 @@ bool read_timestamp_ms(struct type_reader *r, const struct codec *c, struct buf 
 {
     (void) c;
     int64_t ms = avro_get_long(&r->in), day_ms = DAY_US / 1000;
-    if (r->in.failed || put_infinite(text, ms))
+    if (r->in.failed || ((ms == TIMESTAMP_INFINITY / 1000 || ms == TIMESTAMP_MINUS_INFINITY / 1000)
+                         && put_infinite(text, ms * 1000)))
         return !r->in.failed;
     int64_t days = ms / day_ms - (ms % day_ms < 0);
     if (days > 200000000 || days < -200000000)
@@ -472,11 +482,11 @@ bool read_zoned_timestamp(struct type_reader *r, const struct codec *c, struct b
 
 bool write_zoned_time(struct type_writer *w, const struct codec *c, struct str text)
 {
-    (void) c;
     struct moment m = {0};
     if (!take_clock(&text, &m) || !take_offset(&text, &m.offset_s) || text.len || m.us > DAY_US)
         return false;
-    if (m.us != DAY_US || m.offset_s)
+    w->inexact |= c->strict && m.us == DAY_US;
+    if (m.us != DAY_US || m.offset_s || c->strict)
         shift(&m);
     buf_reset(&w->digits);
     put_clock(&w->digits, m.us, -1);

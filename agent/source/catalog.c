@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #define CATALOG_MS 30000
+#define FIRST_OWN_OID 16384 /* FirstNormalObjectId: those below are the server's own */
 #define INDEX_KEYS_MAX 32 /* of a server as built by default */
 
 /* A table can publish updates when each table that holds its rows has an identity, and no column of that is
@@ -155,10 +156,9 @@ static void take_type(struct column *col, const PGresult *res, int row, struct a
     if (str_is(pg_text(res, row, 5), "e")) {
         col->kind = TYPE_ENUM;
         col->enum_labels = kept(a, res, row, 7);
-    } else if (str_is(pg_text(res, row, 6), "citext")) {
-        col->kind = TYPE_TEXT;
     } else {
-        col->kind = type_kind_of_oid(base, &array);
+        enum type_kind named = base < FIRST_OWN_OID ? TYPE_OTHER : type_kind_of_name(pg_text(res, row, 6));
+        col->kind = named != TYPE_OTHER ? named : type_kind_of_oid(base, &array);
     }
 }
 

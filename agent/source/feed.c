@@ -224,6 +224,7 @@ static int put_commit(struct source *s, const struct txn *txn, bool sentinel, st
     const struct event_out out = {s, put_row};
     if (!sentinel && envelope_mark(s->writer, txn, true, &out, e))
         return -1;
+    envelope_passed(s->writer, txn->end_lsn);
     mark.end_lsn = txn->end_lsn;
     s->in.opened = false;
     if (bus_commit(s->parts.bus, &mark, e))

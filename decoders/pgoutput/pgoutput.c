@@ -76,7 +76,7 @@ int message_time(struct message *m, int64_t *us, struct err *e)
 static int message_begin(struct message *m, struct err *e)
 {
     struct decoder *d = m->d;
-    struct txn txn = {.commit_lsn = cursor_u64(&m->c)};
+    struct txn txn = {.first_lsn = m->lsn, .commit_lsn = cursor_u64(&m->c)};
     if (message_time(m, &txn.commit_us, e))
         return -1;
     txn.xid = cursor_u32(&m->c);

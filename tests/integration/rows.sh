@@ -209,7 +209,8 @@ rows many_types "a database with thousands of types: the start does not read the
 case_many_types() {
     agent_stop "$A"
     q source "DO \$\$ BEGIN FOR i IN 1..4000 LOOP EXECUTE format('CREATE TYPE many_%s AS (a int, b text)', i); END LOOP; END \$\$"
-    local from=$(date +%s%N)
+    local from
+    from=$(date +%s%N)
     must "it runs" up 10
     must "at once, not in $((($(date +%s%N) - from) / 1000000)) ms" test $((($(date +%s%N) - from) / 1000000)) -lt 5000
     q source "INSERT INTO dflt VALUES (700, 'n', 'x')"

@@ -2,9 +2,11 @@
  *
  * A source with a bus and nothing behind it, for tests/integration/source.sh.
  *
- * usage: source_test CONFIG   Runs source_run; what comes out of the bus is printed, one line an
+ * usage: source_test CONFIG [raw]   Runs source_run; what comes out of the bus is printed, one line an
  * event, as are changes of state. Lines on standard input: "tables PATTERN..." is a reload,
  * "hold" stops reading from the bus, "go" reads on, the end of input asks to stop (drain).
+ * With raw, rows are printed as bytes instead, fields separated by tabs: "schema ID TEXT" before its first use, and
+ * "event TOPIC KEY VALUE HEADERS", key and value in hexadecimal or "-", headers as a JSON list of pairs.
  */
 #include <poll.h>
 #include <pthread.h>
@@ -15,6 +17,7 @@
 
 #include "agent/cli/config.h"
 #include "agent/source/source.h"
+#include "schemas/avro.h"
 
 static const char *const states[] = {"starting", "waiting", "copying", "streaming", "retrying",
                                      "blocked", "stopped", "failed"};
@@ -34,6 +37,8 @@ struct bench {
     int rc;
     _Atomic bool done;
     bool hold;
+    bool raw;
+    bool shown[4096]; /* schemas by id */
     struct source_status last;
 };
 
@@ -127,6 +132,50 @@ static void print_row(struct bench *b, const struct event *ev)
     arena_free(&a);
 }
 
+static void print_schema(struct bench *b, struct str wire)
+{
+    struct arena a;
+    struct err e = ERR_INIT;
+    struct str text;
+    struct cursor in = cursor_of(wire);
+    int id = wire.len ? avro_get_wire(&in) : 0;
+    if (id <= 0 || id >= (int) (sizeof b->shown / sizeof *b->shown) || b->shown[id])
+        return;
+    arena_init(&a, 0, "schema");
+    if (registry_text(b->registry, id, &a, &text, &e))
+        die("schema", &e);
+    printf("schema\t%d\t%.*s\n", id, STR_ARG(text));
+    b->shown[id] = true;
+    arena_free(&a);
+}
+
+static void print_hex(struct str bytes)
+{
+    printf("\t%s", bytes.len ? "" : "-");
+    for (size_t at = 0; at < bytes.len; at++)
+        printf("%02x", (unsigned char) bytes.p[at]);
+}
+
+static void print_raw(struct bench *b, const struct event *ev)
+{
+    struct buf headers = BUF_INIT;
+    struct str name, value;
+    for (size_t at = 0; headers_next(ev->headers, &at, &name, &value);) {
+        buf_add_text(&headers, headers.len ? ",[" : "[");
+        buf_add_json(&headers, name);
+        buf_add_char(&headers, ',');
+        buf_add_json(&headers, value);
+        buf_add_char(&headers, ']');
+    }
+    print_schema(b, ev->key);
+    print_schema(b, ev->value);
+    printf("event\t%.*s", STR_ARG(ev->topic));
+    print_hex(ev->key);
+    print_hex(ev->value);
+    printf("\t[%.*s]\n", STR_ARG(buf_str(&headers)));
+    buf_free(&headers);
+}
+
 static void print_mark(const char *word, const struct mark *m)
 {
     printf("%s %s lsn=%s seq=%llu timeline=%u%s%s%s topic=%.*s\n", word,
@@ -142,7 +191,9 @@ static void print_events(struct bench *b)
     struct err e = ERR_INIT;
     int rc = 0;
     while (!b->hold && (rc = bus_next(b->reader, 20000, &ev, &e)) == 1) {
-        if (ev.kind == EVENT_ROW)
+        if (ev.kind == EVENT_ROW && b->raw)
+            print_raw(b, &ev);
+        else if (ev.kind == EVENT_ROW)
             print_row(b, &ev);
         else
             print_mark(ev.kind == EVENT_BEGIN ? "begin" : "commit", &ev.mark);
@@ -199,8 +250,9 @@ int main(int argc, char **argv)
 {
     static struct bench b;
     bool open = true;
-    if (argc != 2)
+    if (argc != 2 && (argc != 3 || strcmp(argv[2], "raw") != 0))
         return 2;
+    b.raw = argc == 3;
     setvbuf(stdin, NULL, _IONBF, 0); /* poll must see what is left */
     open_all(&b, argv[1]);
     while (!atomic_load(&b.done)) {

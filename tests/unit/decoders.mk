@@ -9,7 +9,7 @@ tests_unit_test_decoders_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_decoders_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += tests/cases/pgoutput.tsv tests/cases/pgoutput_bad.tsv tests/cases/pgoutput_streamed.tsv tests/cases/test_decoding.tsv tests/cases/pgoutput-capture.py
 EXTRA_DIST += tests/fuzz/pgoutput.c tests/fuzz/test_decoding.c tests/fuzz/lines.c tests/fuzz/lines.h tests/fuzz/avro.c \
-	tests/fuzz/run.sh tests/fuzz/seeds.py
+	tests/fuzz/run.sh tests/fuzz/seeds.py tests/fuzz/corpus/avro.hex tests/fuzz/corpus/pgoutput.hex tests/fuzz/corpus/test_decoding.hex
 
 # Fuzz for a while, all targets: make fuzz FUZZ_SECONDS=60
 FUZZ_SECONDS = 60

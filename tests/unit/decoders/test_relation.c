@@ -25,8 +25,11 @@ START_TEST(kinds_of_built_in_types)
     ck_assert(array);
     ck_assert_int_eq(type_kind_of_oid(3802, &array), TYPE_JSON);
     ck_assert(!array);
-    /* xml, and an OID of a user's type */
-    ck_assert_int_eq(type_kind_of_oid(142, &array), TYPE_OTHER);
+    /* box, and an OID of a user's type */
+    ck_assert_int_eq(type_kind_of_oid(603, &array), TYPE_OTHER);
+    ck_assert_int_eq(type_kind_of_name(STR("hstore")), TYPE_HSTORE);
+    ck_assert_int_eq(type_kind_of_name(STR("citext")), TYPE_TEXT);
+    ck_assert_int_eq(type_kind_of_name(STR("mood")), TYPE_OTHER);
     array = true;
     ck_assert_int_eq(type_kind_of_oid(16400, &array), TYPE_OTHER);
     ck_assert(!array);

@@ -150,6 +150,14 @@ static const struct {
     [TYPE_TIMESTAMP] = {"timestamp", "timestamp without time zone", 1114, 1115},
     [TYPE_TIMESTAMPTZ] = {"timestamptz", "timestamp with time zone", 1184, 1185},
     [TYPE_INTERVAL] = {"interval", "interval", 1186, 1187},
+    [TYPE_BIT] = {"bit", "bit(1)", 1560, 1561},
+    [TYPE_VARBIT] = {"varbit", "bit varying", 1562, 1563},
+    [TYPE_MONEY] = {"money", "money", 790, 791},
+    [TYPE_XML] = {"xml", "xml", 142, 143},
+    [TYPE_TSVECTOR] = {"tsvector", "tsvector", 3614, 3643},
+    [TYPE_LTREE] = {"ltree", "public.ltree", 16401, 16402},
+    [TYPE_HSTORE] = {"hstore", "public.hstore", 16403, 16404},
+    [TYPE_POINT] = {"point", "point", 600, 1017},
 };
 
 struct column column_of(const char *name, enum type_kind kind, bool array, int32_t typmod)

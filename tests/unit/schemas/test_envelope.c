@@ -110,7 +110,12 @@ START_TEST(strict_is_debezium_to_the_byte)
     ck_assert(str_is(bytes_hex(&f.arena, ev->key), "000000000102"));
     ck_assert(memcmp(ev->value.p, "\0\0\0\0\2", 5) == 0);
     ck_assert_int_eq(ev->timestamp_us, f.txn.commit_us);
-    ck_assert_uint_eq(ev->headers.len, 0);
+    struct str name, value;
+    size_t header = 0;
+    ck_assert(headers_next(ev->headers, &header, &name, &value) && str_is(name, "__debezium.context.connectorLogicalName"));
+    ck_assert(str_is(value, "shop"));
+    ck_assert(headers_next(ev->headers, &header, &name, &value) && str_is(value, "postgresql"));
+    ck_assert(!headers_next(ev->headers, &header, &name, &value));
     fixture_close(&f);
 }
 END_TEST

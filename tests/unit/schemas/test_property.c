@@ -134,7 +134,12 @@ static struct str scalar_text(struct rng *r, struct arena *a, const struct colum
     case TYPE_DATE: case TYPE_TIMESTAMP: case TYPE_TIMESTAMPTZ: return moment_text(r, a, c);
     case TYPE_TIMETZ: return arena_printf(a, "%s+05:30", time_text(r, a, -1).p);
     case TYPE_INTERVAL: return STR("1 year -2 mons +3 days -04:05:06.5");
-    case TYPE_OTHER: case TYPE_TEXT: case TYPE_JSON: return plain_text(r, a);
+    case TYPE_BIT: return rng_below(r, 2) ? STR("1") : STR("0");
+    case TYPE_VARBIT: return rng_below(r, 2) ? STR("0010110") : STR("");
+    case TYPE_MONEY: return rng_below(r, 2) ? STR("-$12,345.60") : STR("$0.00");
+    case TYPE_POINT: return rng_below(r, 2) ? STR("(1.5,-2e-07)") : STR("(NaN,Infinity)");
+    case TYPE_HSTORE: return rng_below(r, 2) ? STR("\"a\"=>\"1\", \"b \\\"q\"=>NULL") : STR("");
+    case TYPE_OTHER: case TYPE_TEXT: case TYPE_JSON: case TYPE_XML: case TYPE_TSVECTOR: case TYPE_LTREE: return plain_text(r, a);
     }
     return STR_NONE;
 }
@@ -194,7 +199,7 @@ static struct relation random_relation(struct rng *r, struct arena *a, uint32_t 
     rel.name = arena_printf(a, "t%u", oid);
     rel.column_count = 1 + (int) rng_below(r, COLUMNS_MAX);
     for (int at = 0; at < rel.column_count; at++) {
-        enum type_kind kind = (enum type_kind) rng_below(r, TYPE_INTERVAL + 1);
+        enum type_kind kind = (enum type_kind) rng_below(r, TYPE_POINT + 1);
         struct str name = arena_printf(a, "c %d", at);
         columns[at] = column_of(name.p, kind, rng_below(r, 4) == 0, random_typmod(r, kind));
         columns[at].not_null = rng_below(r, 3) == 0;
