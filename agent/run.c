@@ -22,6 +22,7 @@
 #include "agent/run_parts.h"
 
 #define TICK_MS 250
+#define STANDBY_MS 200 /* how often a standby tries the lock */
 #define LIVE_MS 1000
 #define MB ((uint64_t) 1 << 20)
 /* Address space beside the bus budget for schemas, parked rows and positions. */
@@ -366,7 +367,34 @@ static int block_signals(struct err *e)
     return fd >= 0 ? fd : err_set(e, E_SYSTEM, "cannot make a signalfd: %s", strerror(errno));
 }
 
-int run_agent(struct env *env, struct config *config, bool live, struct err *e)
+/* Whoever has the state directory holds its lock until it ends, however it ends. What the file says then may be other than
+ * what it said at our start, so that it is read again. */
+static int open_or_stand_by(struct run *run, int signal_fd, bool standby, struct err *e)
+{
+    struct pollfd p = {.fd = signal_fd, .events = POLLIN};
+    struct signalfd_siginfo info;
+    int rc = open_parts(run, e);
+    if (!rc || !standby || e->code != E_STATE_LOCKED)
+        return rc;
+    log_info(run->env->log, "run", "%s: standing by", e->msg);
+    notify_ready();
+    run->told_ready = true;
+    while (rc && e->code == E_STATE_LOCKED) {
+        notify_status("standing by: %s", e->msg);
+        notify_watchdog(true);
+        err_clear(e);
+        if (poll(&p, 1, STANDBY_MS) > 0 && read(signal_fd, &info, sizeof info) == (ssize_t) sizeof info && info.ssi_signo != SIGHUP)
+            return err_set(e, E_STOPPED, "asked to stop");
+        rc = open_parts(run, e);
+    }
+    if (rc)
+        return -1;
+    log_info(run->env->log, "run", "took over state directory %s", run->config->state);
+    run_reload(run);
+    return 0;
+}
+
+int run_agent(struct env *env, struct config *config, const struct run_wish *wish, struct err *e)
 {
     struct run run = {.env = env, .config = config, .started_us = clock_mono_us(env->clock)};
     struct err why = ERR_INIT;
@@ -374,16 +402,18 @@ int run_agent(struct env *env, struct config *config, bool live, struct err *e)
     pthread_rwlock_init(&run.lock, NULL);
     metric_set(env->metrics, M_CONFIG_OK, 0, 1); /* what runs was taken */
     int signal_fd = block_signals(e); /* before any thread is made: all inherit it */
-    int result = signal_fd < 0 || open_parts(&run, &why) ? -1 : 0;
-    if (result == 0) {
-        main_loop(&run, signal_fd, live, &why);
+    int result = signal_fd < 0 || open_or_stand_by(&run, signal_fd, wish->standby, &why) ? -1 : 0;
+    if (why.code == E_STOPPED) {
+        result = 0;
+    } else if (result == 0) {
+        main_loop(&run, signal_fd, wish->live, &why);
         result = why.class == ERR_NONE ? 0 : -1;
     }
     if (signal_fd >= 0 && pthread_create(&second, NULL, second_signal_body, &signal_fd) == 0)
         pthread_detach(second);
     drain(&run);
     close_parts(&run);
-    if (live && isatty(STDOUT_FILENO))
+    if (wish->live && isatty(STDOUT_FILENO))
         printf("\n");
     if (result && why.class != ERR_NONE)
         *e = why;

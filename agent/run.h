@@ -10,7 +10,11 @@
 #include "agent/base/env.h"
 
 /* Run until SIGTERM or SIGINT (drain, a second one ends at once) or until a person is needed; SIGHUP
- * reloads path in two phases. 0, or -1 with the reason. Takes over config. live draws the lag on stdout. */
-int run_agent(struct env *env, struct config *config, bool live, struct err *e) MUST_CHECK;
+ * reloads path in two phases. 0, or -1 with the reason. Takes over config. */
+struct run_wish {
+    bool live;    /* draw the lag on stdout */
+    bool standby; /* while another process has the state directory: wait, and take over when it ends */
+};
+int run_agent(struct env *env, struct config *config, const struct run_wish *wish, struct err *e) MUST_CHECK;
 
 #endif

@@ -19,5 +19,6 @@ int cmd_run(struct cli *c, struct err *e)
             level = (enum log_level) i;
     log_configure(c->env->log, level,
                   strcmp(config->log_format, "json") == 0 ? LOG_FORMAT_JSON : LOG_FORMAT_TEXT);
-    return run_agent(c->env, config, cli_flag(c, "live") != NULL, e);
+    const struct run_wish wish = {.live = cli_flag(c, "live") != NULL, .standby = cli_flag(c, "standby") != NULL};
+    return run_agent(c->env, config, &wish, e);
 }

@@ -60,6 +60,11 @@ int envelope_mark(struct envelope_writer *w, const struct txn *txn, bool end, co
 /* A transaction was committed and passed on, or seen and not; strict names its end in source.sequence. */
 void envelope_passed(struct envelope_writer *w, uint64_t end_lsn);
 
+/* How a column's values travel: in a type of their own, as PostgreSQL's text, or (strict) not at all, as Debezium has
+ * no converter for the type. */
+enum column_way { COLUMN_MAPPED, COLUMN_TEXT, COLUMN_LEFT_OUT };
+enum column_way envelope_column_way(const struct column *column, bool strict);
+
 /* Debezium's topic of a table: "<prefix>.<space>.<name>", other characters than [A-Za-z0-9._-]
  * replaced by '_', at most 249 bytes. */
 struct str envelope_topic(struct arena *a, struct str prefix, struct str space, struct str name);

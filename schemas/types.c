@@ -178,6 +178,16 @@ bool strict_omits(const struct column *column)
     return str_starts(column->type_name, "_") && !str_is(column->type_name, "_citext") && !str_is(column->type_name, "_isbn");
 }
 
+enum column_way envelope_column_way(const struct column *column, bool strict)
+{
+    if (strict)
+        return strict_omits(column) ? COLUMN_LEFT_OUT : COLUMN_MAPPED;
+    switch (column->kind) {
+    case TYPE_OTHER: case TYPE_BIT: case TYPE_VARBIT: case TYPE_MONEY: case TYPE_HSTORE: case TYPE_POINT: return COLUMN_TEXT;
+    default: return COLUMN_MAPPED;
+    }
+}
+
 bool codec_write(struct type_writer *w, const struct codec *c, struct str text)
 {
     return c->array ? write_array(w, c, text) : c->repr->write(w, c, text);

@@ -10,6 +10,7 @@
 #include "agent/base/err.h"
 
 enum config_on_fk { TARGET_TRIGGERS_OFF, TARGET_TRIGGERS_ON };
+enum config_over { CONFIG_OVER_WARN, CONFIG_OVER_STOP };
 enum config_decimal { CONFIG_DECIMAL_PRECISE, CONFIG_DECIMAL_DOUBLE, CONFIG_DECIMAL_STRING };
 enum config_ddl { DDL_STOP, DDL_PARK, DDL_APPLY };
 enum config_existing { EXISTING_REFUSE, EXISTING_KEEP, EXISTING_CLEAR };
@@ -31,6 +32,7 @@ struct config_source {
     const char *messages;      /* patterns of prefixes of logical messages that are passed on; empty = none */
     int64_t sentinel_ms;
     int64_t wal_budget_mb;     /* check and status warn when the slot keeps more; 0 = none */
+    enum config_over wal_over_budget;
     int64_t backoff_max_ms;
     int64_t snapshot_parallel; /* tables read at once */
     const char *snapshot_postgres; /* of a standby to read rows from; NULL or empty = the source; secret */

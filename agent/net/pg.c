@@ -210,6 +210,8 @@ static void add_settings(struct buf *options, enum pg_kind kind)
                  "-c DateStyle=ISO -c IntervalStyle=postgres -c TimeZone=UTC -c extra_float_digits=3 "
                  "-c bytea_output=hex -c lc_monetary=C -c row_security=off "
                  "-c idle_in_transaction_session_timeout=0 -c lock_timeout=0 "
+                 /* the server, too, finds out within 20 s that our host is gone */
+                 "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 "
                  "-c statement_timeout=0");
     /* An empty path makes names in values (regclass and its kin) say their schema. */
     if (kind == PG_REPLICATION)

@@ -59,7 +59,9 @@ static int on_begin(void *self, const struct txn *txn, struct err *e)
     struct source *s = self;
     (void) e;
     s->in.in_txn = true;
-    s->in.opened = s->in.sentinel = s->in.touched = false;
+    s->in.opened = s->in.sentinel = s->in.touched = s->in.visible = false;
+    s->in.xid = txn->xid;
+    s->in.commit_lsn = txn->commit_lsn;
     s->in.skip = txn->commit_lsn <= s->in.last_commit_lsn;
     s->in.received_us = clock_wall_us(s->env->clock);
     return 0;
@@ -110,7 +112,7 @@ static int on_relation(void *self, const struct relation *wire, const struct rel
     int rc = 0;
     arena_init(&a, RELS_MAX_BYTES, "description of a table");
     if (config_list_matches(s->tables, wire->space, wire->name))
-        rc = catalog_refine(s->env, s->sql, wire, &a, &full, e);
+        rc = visible_await(s, e) || catalog_refine(s->env, s->sql, wire, &a, &full, e);
     if (!rc) {
         struct rel_entry *known = rels_find(&s->rels, full->oid);
         const struct relation *before = known ? known->rel : NULL;

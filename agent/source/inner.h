@@ -60,6 +60,9 @@ struct stream {
 /* The transaction that is being received. */
 struct incoming {
     bool in_txn, skip;      /* skip: it is on the bus already */
+    bool visible;           /* the catalog shows what it did */
+    uint32_t xid;
+    uint64_t commit_lsn;
     bool opened;            /* its BEGIN is on the bus */
     bool sentinel;          /* holds one of ours */
     int64_t received_us;
@@ -94,6 +97,7 @@ struct source {
     struct source_status status;       /* under lock */
     struct patterns *patterns;         /* under lock; newest first */
     struct facts signing;              /* under lock: facts as the watch thread signs with them */
+    _Atomic bool over_budget;          /* the slot keeps too much WAL, and nothing moves */
     _Atomic bool tables_changed;       /* look at the tables at the next boundary */
     _Atomic bool streaming;            /* sentinels have a sense */
     _Atomic uint64_t tables_seen;      /* digest of the tables that were last looked at */
@@ -135,6 +139,8 @@ void source_turn(struct source *s);
 void source_quiet(struct source *s);
 /* Wait until the bus may take more, with feedback going on. E_STOPPED. */
 int source_hold(struct source *s, struct err *e) MUST_CHECK;
+/* Fill e with E_WAL_BUDGET; -1. */
+int source_over_budget(const struct source *s, struct err *e);
 /* Wait for the bus, a reload or what else wakes the loop, a turn's part at most. E_STOPPED. */
 int source_wait(struct source *s, struct err *e) MUST_CHECK;
 /* Put an event, waiting for room. E_STOPPED and errors of the bus. */
@@ -267,6 +273,8 @@ int stream_feed(struct source *s, struct str payload, uint64_t lsn, struct err *
 bool streamed_wanted(const struct source *s);
 /* The calls of the decoder. */
 int streamed_part(void *self, const struct decoder_part *part, struct err *e) MUST_CHECK;
+/* Before the catalog is read for the transaction at hand. E_STOPPED when asked to stop meanwhile. */
+int visible_await(struct source *s, struct err *e) MUST_CHECK;
 int streamed_abort(void *self, uint32_t xid, uint32_t subxid, struct err *e) MUST_CHECK;
 int streamed_commit(void *self, uint32_t xid, struct str begin, struct str commit, struct err *e) MUST_CHECK;
 /* Feed at most max parts of the transaction that was committed; the number, or -1. */

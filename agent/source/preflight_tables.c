@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "agent/source/preflight_local.h"
+#include "schemas/envelope.h"
 
 static void choose_tables(struct preflight *p)
 {
@@ -140,8 +141,13 @@ static void check_keys(const struct preflight *p)
     buf_free(&names);
 }
 
+static bool is_strict(const struct preflight *p)
+{
+    return strcmp(p->config->events.mode, "strict") == 0;
+}
+
 /* Columns of types without a mapping of their own; a table that goes away meanwhile is left out. */
-static int add_text_columns(const struct preflight *p, const struct catalog_table *t, int count,
+static int add_columns(const struct preflight *p, const struct catalog_table *t, int count,
                             struct buf *names, struct err *e)
 {
     struct arena arena;
@@ -150,7 +156,7 @@ static int add_text_columns(const struct preflight *p, const struct catalog_tabl
     int failed = catalog_describe(p->env, p->sql, t->oid, &arena, &rel, e);
     for (int at = 0; !failed && at < rel->column_count; at++) {
         const struct column *col = &rel->columns[at];
-        if (col->kind != TYPE_OTHER)
+        if (envelope_column_way(col, is_strict(p)) == COLUMN_MAPPED)
             continue;
         preflight_add_name(names, count, t->space, t->name);
         if (count < PREFLIGHT_NAMES_MAX)
@@ -167,10 +173,14 @@ static void check_types(const struct preflight *p)
     struct err e = ERR_INIT;
     int count = 0;
     for (int at = 0; count >= 0 && at < p->table_count; at++)
-        count = add_text_columns(p, &p->tables[at], count, &names, &e);
+        count = add_columns(p, &p->tables[at], count, &names, &e);
     preflight_end_names(&names, count);
     if (count < 0)
         preflight_error(p, "types", &e);
+    else if (count && is_strict(p))
+        preflight_say(p, FINDING_WARN, E_NONE, "types",
+                      "leave events.mode at sane to have them",
+                      "columns that strict events do not have, as Debezium cannot convert their types: %d: %s", count, names.p);
     else if (count)
         preflight_say(p, FINDING_WARN, E_NONE, "types",
                       "nothing is lost on the way to PostgreSQL; other consumers read a string",

@@ -115,6 +115,12 @@ static const char *why_held(const struct source *s, const struct bus_status *st)
     }
 }
 
+int source_over_budget(const struct source *s, struct err *e)
+{
+    return err_set(e, E_WAL_BUDGET, "slot %s keeps more WAL than source.wal_budget_mb (%lld), and nothing was confirmed for 30 s",
+                   s->config->source.slot, (long long) s->config->source.wal_budget_mb);
+}
+
 int source_hold(struct source *s, struct err *e)
 {
     struct bus_status st;
@@ -122,6 +128,8 @@ int source_hold(struct source *s, struct err *e)
     bool told = false;
     int rc = 0;
     while (!rc && bus_room(s->parts.bus) == 0) {
+        if (atomic_load(&s->over_budget))
+            return source_over_budget(s, e);
         bus_get_status(s->parts.bus, &st);
         if (st.state == BUS_FAILED) {
             *e = st.error;

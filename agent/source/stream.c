@@ -312,6 +312,8 @@ static int turn_held(struct source *s, struct err *e)
 
 static int turn(struct source *s, struct err *e)
 {
+    if (atomic_load(&s->over_budget))
+        return source_over_budget(s, e);
     if (added_holds(s))
         return turn_held(s, e);
     if (bus_room(s->parts.bus) == 0 && source_hold(s, e))

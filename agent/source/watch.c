@@ -31,6 +31,7 @@
 #define NUDGE_US 5000000
 #define NUDGE_LATER_US 60000000      /* after one that could not be had */
 #define NUDGE_WAIT_MS 1500
+#define STUCK_US 30000000            /* over budget and nothing confirmed for so long */
 
 struct watch {
     struct source *s;
@@ -40,7 +41,8 @@ struct watch {
     PGconn *c;
     PGconn *primary; /* where sentinels are written: c, or another when c is a standby; NULL = nowhere */
     bool standby, may_log, told_standby;
-    uint64_t system_id, server_lsn, retained_bytes;
+    uint64_t system_id, server_lsn, retained_bytes, confirmed_lsn;
+    int64_t moved_us; /* mono: when confirmed_lsn became what it is */
     int64_t retry_us, sentinel_us, tables_us, told_budget_us, nudge_us; /* mono: not before */
 };
 
@@ -105,7 +107,15 @@ static void tell_budget(struct watch *w, const struct slot_view *slot)
 {
     struct source *s = w->s;
     int64_t budget_mb = s->config->source.wal_budget_mb, at_us = now_us(w);
-    if (budget_mb == 0 || slot->retained_bytes >> 20 <= (uint64_t) budget_mb || at_us < w->told_budget_us)
+    if (slot->confirmed_lsn != w->confirmed_lsn || !w->moved_us)
+        w->moved_us = at_us;
+    w->confirmed_lsn = slot->confirmed_lsn;
+    if (budget_mb == 0 || slot->retained_bytes >> 20 <= (uint64_t) budget_mb)
+        return;
+    bool stop = s->config->source.wal_over_budget == CONFIG_OVER_STOP;
+    if (stop && at_us - w->moved_us > STUCK_US)
+        atomic_store(&s->over_budget, true);
+    if (at_us < w->told_budget_us)
         return;
     w->told_budget_us = at_us + 60 * SOURCE_TURN_US;
     log_warn(s->env->log, "source", "slot %s keeps %llu MB of WAL on the server, more than "

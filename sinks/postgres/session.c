@@ -119,6 +119,8 @@ static int set_session(struct pgs *s, PGconn *c, struct err *e)
         "SELECT pg_catalog.set_config('synchronous_commit', $1, false),"
         " pg_catalog.set_config('statement_timeout', $2, false),"
         " pg_catalog.set_config('row_security', 'off', false),"
+        /* when our host is gone, the rows that we had locked must not wait for hours */
+        " pg_catalog.set_config('idle_in_transaction_session_timeout', '12s', false),"
         " pg_catalog.set_config('jit', 'off', false)", 2, values, 0, e);
     PQclear(res);
     if (!res)

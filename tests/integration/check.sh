@@ -80,6 +80,11 @@ text_types() {
     must "types warns" is types warn
     must "column and type are named" says types 'public\.orders\.place \(point\)'
     must "a domain over int is no such type" bash -c '! jq -r ".findings[] | select(.name == \"types\") | .sentence" "$1" | grep -q amount' _ "$W/a/check.json"
+    q main 'ALTER TABLE orders ADD area box'
+    C_MORE='events: { mode: strict }' look "$(as reader)"
+    must "strict tells what it leaves out" says types 'strict events do not have.*public\.orders\.area \(box\)'
+    must "and nothing else" bash -c '! jq -r ".findings[] | select(.name == \"types\") | .sentence" "$1" | grep -q place' _ "$W/a/check.json"
+    q main 'ALTER TABLE orders DROP area'
 }
 sql_ascii() {
     look "$(as postgres ascii)"

@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ ${#CASES[@]} -gt 0 ] || CASES=(added dropped renamed_column retyped key renamed_table recreated new_table enum_label in_one_transaction
-    away under_load by_hand parked additive_only)
+    late_visible away under_load by_hand parked additive_only)
 args_need psql pgbench jq
 need_agent
 export PGOPTIONS='-c lock_timeout=20s'
@@ -147,6 +147,22 @@ case_enum_label() {
     q source "ALTER TYPE mood ADD VALUE 'great'"
     q source "INSERT INTO t VALUES (103, 'x', 1, 'great')"
     must "a second one" until_true 20 q_is target "SELECT count(*) FROM t WHERE m = 'great'" 1
+    away
+}
+
+# The commit is streamed while it still waits for a synchronous standby, and so is not visible: what it made is waited for.
+case_late_visible() {
+    pair late_visible || return
+    q source "ALTER SYSTEM SET synchronous_standby_names = 'nobody'" && q source "SELECT pg_reload_conf()" >/dev/null
+    q source "CREATE TYPE late AS ENUM ('x', 'y'); ALTER TABLE t ADD m late DEFAULT 'y'; INSERT INTO t VALUES (101, 'x', 1, 'x')" &
+    local writer=$!
+    sleep 2
+    must "it waits for the standby" pid_lives $writer
+    must "nothing of it came" q_is target "SELECT count(*) FROM t" 100
+    q source "ALTER SYSTEM RESET synchronous_standby_names" && q source "SELECT pg_reload_conf()" >/dev/null
+    wait $writer
+    follows t
+    must "with its default" q_is target "SELECT count(*) FROM t WHERE m = 'y'" 100
     away
 }
 

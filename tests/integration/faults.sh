@@ -130,6 +130,59 @@ standby_holds() {
     else agent_exit "$A-2" 1 && [ "$CODE" = 1 ] && log_has "$A-2" 'older than it'; fi
 }
 
+fault takeover_process "a second process on the state directory takes over within 5 s when the first is killed, and nothing is lost or repeated"
+case_takeover_process() {
+    pair takeover_process
+    must "runs" up && must "rows arrive" arrived || return
+    C_NAME=$A C_STATE="$W/$A/state" agent_config "$A-2" "$S" "$D"
+    "$TAILRACE" run --standby --config "$W/$A-2/tailrace.yaml" >>"$W/$A-2/out" 2>>"$W/$A-2/log" &
+    AGENT_PID[$A-2]=$!; AGENTS+=("$A-2")
+    must "the second stands by" until_true 10 log_has "$A-2" 'standing by' || return
+    some_changes 200
+    agent_kill "$A"
+    taken_over "$A-2" 5000
+}
+# taken_over AGENT MS: it streams within that time, and the target is equal then.
+taken_over() {
+    local from; from=$(date +%s%N)
+    must "it takes over" until_true 20 status_is "$1" .source.state streaming || return
+    local ms=$((($(date +%s%N) - from) / 1000000))
+    note "  takeover_ms=$ms"
+    must "within $2 ms, not $ms" test $ms -lt "$2"
+    some_changes 300
+    must "rows arrive and are equal" until_true 30 same "$S" "$D" t && must "verify agrees" verified "$1"
+}
+fault takeover_host "the first one's host is gone without a word: a second one with its disk takes over within 15 s; the first cannot write when it comes back"
+case_takeover_host() {
+    pair takeover_host
+    must "runs" up && must "rows arrive" arrived || return
+    local first=$A pid=${AGENT_PID[$A]}
+    C_NAME=$A C_STATE="$W/$A-2/state" agent_config "$A-2" "$S" "$D"
+    some_changes 200
+    kill -STOP "$pid"
+    cp -a "$W/$A/state" "$W/$A-2/state"
+    agent_start "$A-2"
+    taken_over "$A-2" 15000
+    kill -CONT "$pid"
+    some_changes 400
+    must "equal when the first is back" until_true 30 same "$S" "$D" t
+    must "the first waits or ends" until_true 20 first_yields "$first"
+    agent_kill "$first"
+}
+first_yields() { ! agent_lives "$1" || ! status_is "$1" .source.state streaming; }
+
+fault over_budget "wal_over_budget stop: ends when the slot keeps too much and nothing is confirmed, and says so; the slot stays"
+case_over_budget() {
+    C_SOURCE_MORE=$'  wal_budget_mb: 16\n  wal_over_budget: stop' C_BUS='max_mb: 16, large_txn_max_mb: 0' pair over_budget
+    must "runs" up && must "rows arrive" arrived || return
+    pg "$D" crash
+    q "$S" "INSERT INTO t SELECT n, (SELECT string_agg(md5(random()::text || n || k), '') FROM generate_series(1, 30) k) FROM generate_series(1000, 60000) n"
+    must "it ends" agent_exit "$A" 100 && must "exit code is $CODE, not 75" test "$CODE" = 75
+    must "it says why" log_has "$A" 'keeps more WAL than source.wal_budget_mb'
+    must "the slot stays" q_is "$S" "SELECT count(*) FROM pg_replication_slots WHERE slot_name = 'tailrace_$A'" 1
+    pg "$D" start >/dev/null
+}
+
 fault second_empty "a second agent with an empty state on the same slot refuses; the first goes on"
 case_second_empty() {
     pair second_empty
