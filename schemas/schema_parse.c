@@ -163,7 +163,7 @@ static int find_name(const struct avro_schema *s, const struct avro_node *n)
             continue;
         if (str_eq(one->name, n->name))
             return at;
-        if (!dotted && one->name.len == n->space.len + 1 + n->name.len
+        if (!dotted && n->space.len && one->name.len == n->space.len + 1 + n->name.len
             && memcmp(one->name.p, n->space.p, n->space.len) == 0
             && memcmp(one->name.p + n->space.len + 1, n->name.p, n->name.len) == 0)
             return at;

@@ -37,6 +37,8 @@ static void check_row(const struct str *row, struct arena *a)
     buf_free(&text);
     buf_free(&w.element);
     buf_free(&w.digits);
+    buf_free(&w.text);
+    buf_free(&w.json);
     buf_free(&r.element);
     buf_free(&r.digits);
 }
