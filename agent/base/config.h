@@ -71,6 +71,7 @@ struct config_events {
     const char *mode;          /* sane | strict */
     enum config_decimal decimal;
     bool transactions;
+    const char *placeholder;   /* of unchanged large values */
     bool tombstones;
 };
 

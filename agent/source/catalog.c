@@ -147,8 +147,10 @@ static void take_type(struct column *col, const PGresult *res, int row, struct a
 {
     uint32_t base = (uint32_t) pg_int(res, row, 2);
     bool array;
-    if (PQgetisnull(res, row, 0) || !base) /* the type is gone: what its OID tells must do */
+    if (PQgetisnull(res, row, 0) || !base) { /* the type is gone, or not visible yet: its values come as text */
+        col->type_sql = STR("text");
         return;
+    }
     col->type_name = kept(a, res, row, 0);
     col->type_sql = kept(a, res, row, 1);
     col->typmod = (int32_t) pg_int(res, row, 3);

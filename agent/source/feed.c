@@ -112,7 +112,7 @@ static int on_relation(void *self, const struct relation *wire, const struct rel
     int rc = 0;
     arena_init(&a, RELS_MAX_BYTES, "description of a table");
     if (config_list_matches(s->tables, wire->space, wire->name))
-        rc = visible_await(s, e) || catalog_refine(s->env, s->sql, wire, &a, &full, e);
+        rc = visible_refine(s, wire, &a, &full, e);
     if (!rc) {
         struct rel_entry *known = rels_find(&s->rels, full->oid);
         const struct relation *before = known ? known->rel : NULL;

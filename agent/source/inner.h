@@ -273,8 +273,9 @@ int stream_feed(struct source *s, struct str payload, uint64_t lsn, struct err *
 bool streamed_wanted(const struct source *s);
 /* The calls of the decoder. */
 int streamed_part(void *self, const struct decoder_part *part, struct err *e) MUST_CHECK;
-/* Before the catalog is read for the transaction at hand. E_STOPPED when asked to stop meanwhile. */
-int visible_await(struct source *s, struct err *e) MUST_CHECK;
+/* catalog_refine for the transaction at hand, whose commit may not be visible yet. E_STOPPED when asked to stop meanwhile. */
+int visible_refine(struct source *s, const struct relation *wire, struct arena *a, const struct relation **out,
+                   struct err *e) MUST_CHECK;
 int streamed_abort(void *self, uint32_t xid, uint32_t subxid, struct err *e) MUST_CHECK;
 int streamed_commit(void *self, uint32_t xid, struct str begin, struct str commit, struct err *e) MUST_CHECK;
 /* Feed at most max parts of the transaction that was committed; the number, or -1. */

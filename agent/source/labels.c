@@ -56,7 +56,7 @@ int labels_follow(struct source *s, struct change *change, struct err *e)
         return 0;
     struct arena a;
     arena_init(&a, RELS_MAX_BYTES, "description of a table");
-    int rc = visible_await(s, e) || catalog_refine(s->env, s->sql, change->rel, &a, &full, e);
+    int rc = visible_refine(s, change->rel, &a, &full, e);
     if (!rc) {
         entry = rels_adopt(&s->rels, full);
         s->in.entry = entry;

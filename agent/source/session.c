@@ -101,6 +101,7 @@ static void open_writer(struct source *s)
         .decimal = (enum decimal_mode) c->events.decimal,
         .tombstones = c->events.tombstones,
         .transactions = c->events.transactions,
+        .placeholder = str_of(c->events.placeholder),
     };
     if (s->writer)
         return;

@@ -2,14 +2,15 @@
  *
  * A commit is streamed before it is visible: its record is in the WAL, but the server has not yet taken the transaction from the
  * list of those that run (with synchronous replication that may last). The catalog, read then for what the transaction
- * made, would lack it: a type without a name, a column without its default. So its reader waits.
+ * made, lacks it: a type without a name, a column without its default. So what is lacking is waited for and read again.
+ * Not for ever: a synchronous standby may be we ourselves, and the commit waits for us then. Then the message and the OIDs must do.
  */
 #include "agent/source/inner.h"
 
 #include "agent/source/view.h"
 
 #define LOOK_MS 5
-#define TELL_US 5000000
+#define WAIT_US 10000000
 
 static int look(struct source *s, bool *seen, struct err *e)
 {
@@ -32,19 +33,18 @@ static int look(struct source *s, bool *seen, struct err *e)
     return parsed ? 0 : err_set(e, E_PG_PROTOCOL, "the server's snapshot is none");
 }
 
-int visible_await(struct source *s, struct err *e)
+static int await(struct source *s, struct err *e)
 {
-    int64_t from_us = clock_mono_us(s->env->clock);
-    bool told = false;
-    while (s->in.in_txn && s->in.xid && !s->in.visible) {
+    int64_t until_us = clock_mono_us(s->env->clock) + WAIT_US;
+    while (!s->in.visible) {
         if (look(s, &s->in.visible, e))
             return -1;
         if (s->in.visible)
             break;
-        if (!told && clock_mono_us(s->env->clock) - from_us > TELL_US) {
-            told = true;
-            log_warn(s->env->log, "source", "transaction %u altered tables and is committed, but not yet visible on the server"
-                     " (synchronous replication waits?): the stream waits for it", (unsigned) s->in.xid);
+        if (clock_mono_us(s->env->clock) > until_us) {
+            log_warn(s->env->log, "source", "transaction %u altered tables, and its commit is still not visible on the server "
+                     "(it may wait for a synchronous standby): going on without what the catalog would tell", (unsigned) s->in.xid);
+            s->in.visible = true; /* not waited for again */
         }
         source_turn(s);
         (void) env_sleep(s->env, LOOK_MS);
@@ -52,4 +52,23 @@ int visible_await(struct source *s, struct err *e)
             return err_set(e, E_STOPPED, "asked to stop while waiting");
     }
     return 0;
+}
+
+/* A column that the catalog does not have, or a type. Either may also be gone by now. */
+static bool lacks(const struct relation *rel)
+{
+    for (int at = 0; at < rel->column_count; at++)
+        if (!rel->columns[at].attnum || !rel->columns[at].type_name.len)
+            return true;
+    return false;
+}
+
+int visible_refine(struct source *s, const struct relation *wire, struct arena *a, const struct relation **out,
+                   struct err *e)
+{
+    if (catalog_refine(s->env, s->sql, wire, a, out, e))
+        return -1;
+    if (!s->in.in_txn || !s->in.xid || s->in.visible || !lacks(*out))
+        return 0;
+    return await(s, e) || catalog_refine(s->env, s->sql, wire, a, out, e) ? -1 : 0;
 }

@@ -241,6 +241,20 @@ case_attach() {
     q target "DELETE FROM part WHERE at BETWEEN '2027-01-01' AND '2027-12-31'"
     holds part part_27
 }
+rows prepared "two-phase transactions: whole and once at COMMIT PREPARED, nothing at ROLLBACK PREPARED, with a restart between"
+case_prepared() {
+    q source "BEGIN; INSERT INTO dflt VALUES (800, 'p', 'x'); UPDATE two_keys SET v = 'p' WHERE a > 10; PREPARE TRANSACTION 'kept'"
+    q source "BEGIN; INSERT INTO dflt VALUES (801, 'p', 'x'); DELETE FROM idx; PREPARE TRANSACTION 'given up'"
+    holds dflt two_keys
+    agent_stop "$A"
+    must "runs again" up 30
+    q source "INSERT INTO dflt VALUES (802, 'between', 'x')"
+    holds dflt two_keys
+    must "nothing of it came" q_is target "SELECT count(*) FROM dflt WHERE v = 'p'" 0
+    q source "COMMIT PREPARED 'kept'" && q source "ROLLBACK PREPARED 'given up'"
+    holds dflt two_keys
+    must "it came" q_is target "SELECT count(*) FROM dflt WHERE v = 'p'" 1
+}
 rows verified_at_end "verify agrees on all of them"
 case_verified_at_end() { must "verify agrees" verified "$A"; }
 
