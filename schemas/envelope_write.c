@@ -124,7 +124,7 @@ static int schema_fill(struct envelope_writer *w, struct envelope_schema *s, con
     s->source_table = encoded(&s->arena, copy->space, copy->name.p ? copy->name : STR(""), STR_NONE);
     struct buf text = BUF_INIT;
     int result = 0;
-    if (copy->key_count) {
+    if (s->plan.key_count) {
         schema_build_key(&s->plan, &text);
         result = register_text(w, s->plan.topic, "key", &text, &s->key_id, e);
     }
@@ -457,16 +457,14 @@ static void put_key(struct job *j, const struct value *row)
     struct envelope_writer *w = j->w;
     const struct plan *plan = &j->s->plan;
     buf_reset(&w->key);
-    if (!plan->rel->key_count || !row)
+    if (!plan->key_count || !row)
         return;
     avro_put_wire(&w->key, j->s->key_id);
     w->types.out = &w->key;
-    for (int at = 0; at < plan->rel->key_count; at++) {
+    for (int at = 0; at < plan->key_count; at++) {
         const struct column_plan *p = &plan->columns[plan->key_columns[at]];
         const struct value *value = &row[plan->key_columns[at]];
         bool set = value->state == VALUE_SET;
-        if (p->omitted)
-            continue;
         if (!set && value->state != VALUE_NULL && !w->options.strict) {
             buf_reset(&w->key);
             return;
@@ -485,7 +483,7 @@ static struct str key_json(struct envelope_writer *w, const struct plan *plan, c
                            struct arena *a)
 {
     buf_reset(&w->json);
-    for (int at = 0; at < plan->rel->key_count; at++) {
+    for (int at = 0; at < plan->key_count; at++) {
         const struct column_plan *p = &plan->columns[plan->key_columns[at]];
         const struct value *value = &row[plan->key_columns[at]];
         bool number = !p->codec.array && p->column->kind >= TYPE_INT2 && p->column->kind <= TYPE_OID;
@@ -582,7 +580,7 @@ static bool key_changed(const struct job *j, const struct value *after)
 {
     const struct plan *plan = &j->s->plan;
     bool changed = false;
-    for (int at = 0; j->change->before && at < plan->rel->key_count; at++) {
+    for (int at = 0; j->change->before && at < plan->key_count; at++) {
         const struct value *old = &j->change->before[plan->key_columns[at]];
         const struct value *new = &after[plan->key_columns[at]];
         if (old->state != VALUE_SET)

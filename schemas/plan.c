@@ -227,7 +227,8 @@ static int plan_key(struct arena *a, struct plan *plan, struct err *e)
         if (found < 0)
             return err_set(e, E_SCHEMA, "key column %d of %.*s.%.*s is not among its columns", position,
                            STR_ARG(rel->space), STR_ARG(rel->name));
-        plan->key_columns[position - 1] = found;
+        if (!plan->columns[found].omitted)
+            plan->key_columns[plan->key_count++] = found;
     }
     return 0;
 }

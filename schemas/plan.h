@@ -31,7 +31,7 @@ struct plan {
     const struct relation *rel;
     const struct envelope_options *options;
     struct column_plan *columns; /* rel->column_count */
-    int *key_columns;            /* rel->key_count, in key order */
+    int *key_columns, key_count; /* in key order; without those that strict leaves out */
     struct str topic;
     struct str names;            /* "<prefix>.<schema>.<table>", Avro-legal */
 };

@@ -305,7 +305,7 @@ void schema_build_key(const struct plan *plan, struct buf *out)
     struct builder b = {.out = out, .plan = plan};
     bool first = true;
     put_head(&b, "Key", true);
-    for (int at = 0; at < plan->rel->key_count; at++) {
+    for (int at = 0; at < plan->key_count; at++) {
         const struct column_plan *p = &plan->columns[plan->key_columns[at]];
         put_one(&b, p, p->key_required, &first);
     }
@@ -405,7 +405,7 @@ int envelope_schema_texts(const struct envelope_options *o, const struct relatio
     if (plan_make(a, rel, o, &plan, e))
         return -1;
     *key = STR_NONE;
-    if (rel->key_count) {
+    if (plan.key_count) {
         schema_build_key(&plan, &text);
         *key = arena_str(a, buf_str(&text));
     }

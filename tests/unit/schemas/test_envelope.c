@@ -308,6 +308,26 @@ START_TEST(messages_come_back)
 }
 END_TEST
 
+START_TEST(strict_has_no_key_of_types_it_leaves_out)
+{
+    struct fixture f;
+    fixture_open(&f, true);
+    struct column columns[] = {column_of("at", TYPE_OTHER, false, -1), column_of("v", TYPE_TEXT, false, -1)};
+    columns[0].key_position = 1;
+    columns[0].identity = columns[0].not_null = true;
+    struct relation rel = {.oid = 7, .version = 1, .space = STR("public"), .name = STR("lsns"), .identity = 'd',
+                           .column_count = 2, .key_count = 1, .columns = columns};
+    static const struct value row[] = {SET("0/1"), SET("x")};
+    struct change change = {.op = OP_CREATE, .rel = &rel, .after = row};
+    fixture_write(&f, &change);
+    ck_assert_uint_eq(f.list.events[0].key.len, 0);
+    struct change back = fixture_read(&f, 0);
+    ck_assert_int_eq(back.rel->column_count, 1);
+    ck_assert_int_eq(back.rel->key_count, 0);
+    fixture_close(&f);
+}
+END_TEST
+
 static void fixture_mark(struct fixture *f, bool end)
 {
     f->list.count = 0;
@@ -438,6 +458,7 @@ TCase *case_envelope(void)
     tcase_add_test(t, identity_beside_the_key_is_no_key_change);
     tcase_add_test(t, messages_come_back);
     tcase_add_test(t, transactions_are_marked_and_counted);
+    tcase_add_test(t, strict_has_no_key_of_types_it_leaves_out);
     tcase_add_test(t, names_are_adjusted_and_come_back);
     tcase_add_test(t, same_change_same_bytes);
     tcase_add_test(t, headers_round_trip);
