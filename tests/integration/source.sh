@@ -3,6 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: source.sh [VERSION...]     (default: debian 18)
 # check.sh runs, each version: source.sh V
+# check.sh runs it behind the others
 # The source against real servers with the embedded bus and nothing behind it: first copy, stream, coming back, tables
 # that come and go, a held slot, an open transaction, a full bus, and everything that must be refused. Needs
 # tests/integration/source_test (make tests/integration/source_test); TR_BUILD names the build directory.
