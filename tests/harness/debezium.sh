@@ -18,9 +18,11 @@ debezium_agent() {
     DEBEZIUM_PID=$!; CHILDREN+=("$DEBEZIUM_PID")
     exec 7>"$W/ours.in"
 }
-# Each table has its last chunk.
+# Each table has its last chunk. There is a publication by then: before it, none of no tables would be all of them.
 debezium_copied() {
-    [ "$(grep -c '^commit copy .* last ' "$W/ours.tsv")" = "$(q "$1" "SELECT count(*) FROM pg_publication_tables WHERE pubname LIKE 'tailrace%'")" ]
+    local tables
+    tables=$(q "$1" "SELECT count(*) FROM pg_publication_tables WHERE pubname LIKE 'tailrace%'")
+    [ "$tables" -gt 0 ] && [ "$(grep -c '^commit copy .* last ' "$W/ours.tsv")" = "$tables" ]
 }
 # debezium_seen N FILE: the rows of marker that it has.
 debezium_seen() { [ "$(grep -c '^event	shop.public.marker' "$2")" = "$1" ]; }
