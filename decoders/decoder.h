@@ -71,6 +71,9 @@ struct decoder_driver {
     /* OID of the table that a message is a row of, 0 when it is another one: for an error about its
      * size before it is fed. */
     uint32_t (*row_table)(const struct decoder *d, struct str payload);
+    /* The next announcement of this relation counts as a new one, although it may say what the last one said. NULL: the plugin
+     * announces none. May be called from within feed. */
+    void (*renew)(struct decoder *d, uint32_t oid);
     /* Forget a transaction that was begun and the relations (a new connection sends them anew). */
     void (*restart)(struct decoder *d);
     void (*close)(struct decoder *d);

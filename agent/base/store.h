@@ -26,6 +26,7 @@ enum store_table {
     STORE_SUBJECTS, /* registry: subject \0 version (4) -> id */
     STORE_PARKED,   /* hub: route \0 number (8) -> parked row */
     STORE_COPIES,   /* source: relation -> state of its copy */
+    STORE_DDL,      /* source: OID (4, big-endian), commit LSN (8), number (4) -> form of a table as captured */
     STORE_TABLES
 };
 

@@ -10,6 +10,7 @@ libtailrace_a_SOURCES += \
 	agent/cli/config_cmd.c \
 	agent/cli/config_print.c \
 	agent/cli/config_schema.c \
+	agent/cli/ddl.c \
 	agent/cli/dispatch.c \
 	agent/cli/docs.c \
 	agent/cli/docs.h \

@@ -48,7 +48,7 @@ static const char tables_sql[] =
 
 /* Key columns of a table: of the identity index, where that is the identity, since deletes then tell
  * nothing else; else of the primary key. $1 is the table. */
-static const char columns_sql[] =
+const char catalog_columns_sql[] =
     "WITH k AS (SELECT i.indexrelid, i.indkey, i.indnkeyatts FROM pg_catalog.pg_index i"
     "  JOIN pg_catalog.pg_class c ON c.oid = i.indrelid"
     "  WHERE i.indrelid = $1::pg_catalog.oid"
@@ -75,7 +75,7 @@ static const char columns_sql[] =
     " WHERE c.oid = $1::pg_catalog.oid ORDER BY a.attnum";
 
 /* Types by OID and modifier: domains are followed to what they rest on, also below an array. */
-static const char types_sql[] =
+const char catalog_types_sql[] =
     "WITH RECURSIVE w AS (SELECT u.at, u.oid, u.mod FROM unnest($1::pg_catalog.oid[],"
     "  $2::pg_catalog.int4[]) WITH ORDINALITY u (oid, mod, at)),"
     " d AS (SELECT w.at, w.oid, w.mod, 0 AS deep, false AS arr FROM w"
@@ -140,7 +140,7 @@ static PGresult *read_columns(const struct env *env, PGconn *c, uint32_t oid, st
     char text[16];
     const char *const values[] = {text};
     snprintf(text, sizeof text, "%u", oid);
-    return pg_exec_params(env, c, "read columns", columns_sql, 1, values, CATALOG_MS, e);
+    return pg_exec_params(env, c, "read columns", catalog_columns_sql, 1, values, CATALOG_MS, e);
 }
 
 static void take_type(struct column *col, const PGresult *res, int row, struct arena *a)
@@ -176,7 +176,7 @@ static int take_types(const struct env *env, PGconn *c, struct column *cols, int
     buf_add_text(&oids, count ? "}" : "{}");
     buf_add_text(&mods, count ? "}" : "{}");
     const char *const values[] = {oids.p, mods.p};
-    PGresult *res = pg_exec_params(env, c, "read types", types_sql, 2, values, CATALOG_MS, e);
+    PGresult *res = pg_exec_params(env, c, "read types", catalog_types_sql, 2, values, CATALOG_MS, e);
     buf_free(&oids);
     buf_free(&mods);
     if (!res)
@@ -275,29 +275,58 @@ static void key_as_sent(struct column *cols, int count, char identity)
         cols[at].key_position = cols[at].identity ? at + 1 : 0;
 }
 
+/* wire with the catalog's facts; its types are still to be filled in. */
+static struct relation *with_facts(const struct relation *wire, const PGresult *facts, struct arena *a, struct column **cols)
+{
+    int count = wire->column_count;
+    struct relation *rel = new_relation(a, relation_copy(a, wire), count, cols);
+    for (int at = 0; at < count; at++) {
+        struct column *col = &(*cols)[at];
+        *col = wire->columns[at];
+        col->name = arena_str(a, wire->columns[at].name);
+        for (int row = 0; row < PQntuples(facts); row++)
+            if (str_eq(pg_text(facts, row, 3), col->name))
+                take_facts(col, facts, row, a);
+    }
+    key_as_sent(*cols, count, wire->identity);
+    rel->key_count = number_keys(*cols, count);
+    return rel;
+}
+
 int catalog_refine(const struct env *env, PGconn *c, const struct relation *wire, struct arena *a,
                    const struct relation **out, struct err *e)
 {
     struct column *cols;
-    int count = wire->column_count;
     if (qualify_names(env, c, e))
         return -1;
     PGresult *res = read_columns(env, c, wire->oid, e);
     if (!res)
         return -1;
-    struct relation *rel = new_relation(a, relation_copy(a, wire), count, &cols);
-    for (int at = 0; at < count; at++) {
-        cols[at] = wire->columns[at];
-        cols[at].name = arena_str(a, wire->columns[at].name);
-        for (int row = 0; row < PQntuples(res); row++)
-            if (str_eq(pg_text(res, row, 3), cols[at].name))
-                take_facts(&cols[at], res, row, a);
-    }
+    *out = with_facts(wire, res, a, &cols);
     PQclear(res);
-    key_as_sent(cols, count, wire->identity);
-    rel->key_count = number_keys(cols, count);
-    if (take_types(env, c, cols, count, a, e))
-        return -1;
-    *out = rel;
-    return 0;
+    return take_types(env, c, cols, wire->column_count, a, e);
+}
+
+/* The row of the column that wire has with this type; -1 when another form of the table is told of. */
+static int told_row(const PGresult *columns, const struct column *col)
+{
+    for (int row = 0; row < PQntuples(columns); row++)
+        if (str_eq(pg_text(columns, row, 3), col->name))
+            return (uint32_t) pg_int(columns, row, 4) == col->type_oid ? row : -1;
+    return -1;
+}
+
+bool catalog_refine_told(const PGresult *columns, const PGresult *types, const struct relation *wire, struct arena *a,
+                         const struct relation **out)
+{
+    struct column *cols;
+    if (PQntuples(columns) != PQntuples(types))
+        return false;
+    for (int at = 0; at < wire->column_count; at++)
+        if (told_row(columns, &wire->columns[at]) < 0)
+            return false;
+    *out = with_facts(wire, columns, a, &cols);
+    for (int at = 0; at < wire->column_count; at++)
+        take_type(&cols[at], types, told_row(columns, &cols[at]), a);
+    return true;
 }

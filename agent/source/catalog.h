@@ -38,6 +38,16 @@ int catalog_describe(const struct env *env, PGconn *c, uint32_t oid, struct aren
 int catalog_refine(const struct env *env, PGconn *c, const struct relation *wire, struct arena *a,
                    const struct relation **out, struct err *e) MUST_CHECK;
 
+/* The same from rows that were told earlier: what catalog_columns_sql gave of the table, and catalog_types_sql of its columns in
+ * the same order. False, with nothing done, when wire has another form than they tell of. */
+bool catalog_refine_told(const PGresult *columns, const PGresult *types, const struct relation *wire, struct arena *a,
+                         const struct relation **out);
+/* Columns of table $1, and types by $1 (OIDs) and $2 (modifiers); the number of columns of each. Names come
+ * qualified when search_path is empty. */
+extern const char catalog_columns_sql[], catalog_types_sql[];
+#define CATALOG_COLUMNS_FIELDS 13
+#define CATALOG_TYPES_FIELDS 8
+
 /* The same for a relation of OID 0, which is looked up by its name: OID, identity and the columns' types come from the
  * catalog, where the name of the type is still wire's. *out is wire itself when no such table is there. */
 int catalog_refine_named(const struct env *env, PGconn *c, const struct relation *wire, struct arena *a,

@@ -60,6 +60,8 @@ static int on_begin(void *self, const struct txn *txn, struct err *e)
     (void) e;
     s->in.in_txn = true;
     s->in.opened = s->in.sentinel = s->in.touched = s->in.visible = false;
+    s->in.ddl_count = 0;
+    ddl_drop(s->ddl);
     s->in.xid = txn->xid;
     s->in.commit_lsn = txn->commit_lsn;
     s->in.skip = txn->commit_lsn <= s->in.last_commit_lsn;
@@ -102,6 +104,16 @@ static int decide_relation(struct source *s, struct rel_entry *entry, bool *lack
     return 0;
 }
 
+/* What was told in the stream is of that moment; the catalog is of now. */
+static int refine(struct source *s, const struct relation *wire, struct arena *a, const struct relation **full,
+                  struct err *e)
+{
+    int told = ddl_refine(s, wire, a, full, e);
+    if (told)
+        return told < 0 ? -1 : 0;
+    return visible_refine(s, wire, a, full, e);
+}
+
 static int on_relation(void *self, const struct relation *wire, const struct relation **refined,
                        struct err *e)
 {
@@ -112,7 +124,7 @@ static int on_relation(void *self, const struct relation *wire, const struct rel
     int rc = 0;
     arena_init(&a, RELS_MAX_BYTES, "description of a table");
     if (config_list_matches(s->tables, wire->space, wire->name))
-        rc = visible_refine(s, wire, &a, &full, e);
+        rc = refine(s, wire, &a, &full, e);
     if (!rc) {
         struct rel_entry *known = rels_find(&s->rels, full->oid);
         const struct relation *before = known ? known->rel : NULL;
@@ -262,6 +274,8 @@ static int on_message(struct source *s, const struct change *change, const struc
         on_sentinel(s, change);
         return 0;
     }
+    if (str_is(change->prefix, DDL_PREFIX) && ddl_take(s, change, txn, e))
+        return -1;
     if (!message_wanted(s->config->source.messages, change->prefix))
         return 0;
     if (!change->transactional)
@@ -308,6 +322,8 @@ static int on_commit(void *self, const struct txn *txn, struct err *e)
     s->in.in_txn = false;
     if (s->in.skip)
         return 0;
+    if (ddl_store(s, e))
+        return -1;
     if (s->in.touched)
         snap_settle(s, txn);
     if (alone && put_begin(s, txn, true, e))

@@ -14,6 +14,7 @@
  *   stream.c   the replication connection: read, confirm, wait
  *   streamed.c transactions that come before they are committed
  *   feed.c     decoded changes to events on the bus
+ *   ddl.c      forms of tables as the event trigger told them
  *   watch.c    sentinels and figures of the slot
  */
 #ifndef TR_SOURCE_INNER_H
@@ -65,6 +66,7 @@ struct incoming {
     uint64_t commit_lsn;
     bool opened;            /* its BEGIN is on the bus */
     bool sentinel;          /* holds one of ours */
+    uint32_t ddl_count;     /* captured forms of tables in it so far */
     int64_t received_us;
     uint64_t last_commit_lsn; /* of the last one given to the bus, or found empty */
     bool touched;             /* holds changes of a table whose rows are being read, or will be */
@@ -87,6 +89,7 @@ struct watch;
 struct added;
 struct snap;
 struct spill;
+struct ddl;
 
 struct source {
     struct source_parts parts;
@@ -120,6 +123,7 @@ struct source {
     int64_t whole_until_us;            /* mono: until then the server keeps them, since we could not */
     struct added *added;               /* tables without a key waiting for their copy; NULL = none */
     struct snap *snap;                 /* tables with a key that are read beside the stream */
+    struct ddl *ddl;                   /* captured forms that are not stored yet */
     struct position copied;            /* last position given to a chunk */
     char attached_xid[16];             /* oldest open transaction at the last look at partitions; empty = none yet */
     int64_t look_again_us;             /* mono: when tables without copy are looked at again; 0 = no */
@@ -301,6 +305,25 @@ bool labels_there(const struct relation *rel);
 /* Give the change, of s->in.entry, a relation with the label that it has and that was not there when the table
  * was announced. */
 int labels_follow(struct source *s, struct change *change, struct err *e) MUST_CHECK;
+
+/* ---- ddl.c ---- */
+
+#define DDL_PREFIX "tailrace.ddl" /* of the messages */
+
+/* Begin with nothing, and give everything back. */
+struct ddl *ddl_open(void);
+void ddl_close(struct ddl *d);
+/* Another connection, or another transaction than the one that was given up: forget what is not stored. */
+void ddl_drop(struct ddl *d);
+/* Take a message with our prefix; one that is not signed for us, or not of this transaction, is counted and ignored. */
+int ddl_take(struct source *s, const struct change *change, const struct txn *txn, struct err *e) MUST_CHECK;
+/* Store what was taken; before the transaction is committed on the bus. Durable when it returns 0. */
+int ddl_store(struct source *s, struct err *e) MUST_CHECK;
+/* Forget tables that were dropped before what is durable. */
+int ddl_sweep(struct source *s, uint64_t durable_lsn, struct err *e) MUST_CHECK;
+/* The relation as it was told of before this point of the stream: 1, 0 when nothing fitting was told, -1. */
+int ddl_refine(struct source *s, const struct relation *wire, struct arena *a, const struct relation **out,
+               struct err *e) MUST_CHECK;
 
 /* ---- watch.c ---- */
 

@@ -7,6 +7,7 @@ libtailrace_a_SOURCES += \
 	agent/source/copies.c agent/source/copies.h \
 	agent/source/copy.c \
 	agent/source/copytext.c agent/source/copytext.h \
+	agent/source/ddl.c agent/source/ddl_script.c agent/source/ddl_script.h \
 	agent/source/feed.c agent/source/visible.c \
 	agent/source/inner.h \
 	agent/source/keyset.c agent/source/keyset.h \

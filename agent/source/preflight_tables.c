@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdio.h>
 
+#include "agent/source/ddl_script.h"
 #include "agent/source/preflight_local.h"
 #include "schemas/envelope.h"
 
@@ -190,6 +191,37 @@ static void check_types(const struct preflight *p)
     buf_free(&names);
 }
 
+/* 1: the key of captured DDL can be read; 0 it cannot; -1 told. */
+static int may_read_key(const struct preflight *p)
+{
+    PGresult *res = preflight_ask(p, "ddl_capture",
+                                  "SELECT COALESCE(pg_catalog.has_schema_privilege(pg_catalog.to_regnamespace('tailrace'), 'USAGE')"
+                                  " AND pg_catalog.has_table_privilege(pg_catalog.to_regclass('tailrace.ddl'), 'SELECT'), false)", 0, NULL);
+    int may = res ? pg_bool(res, 0, 0) : -1;
+    PQclear(res);
+    return may;
+}
+
+static void check_capture(const struct preflight *p)
+{
+    struct err e = ERR_INIT;
+    const char *name = p->config->name;
+    int triggers = ddl_installed(p->env, p->sql, name, &e);
+    int may = triggers > 0 ? may_read_key(p) : 1;
+    if (triggers < 0)
+        preflight_error(p, "ddl_capture", &e);
+    else if (triggers == 0)
+        preflight_pass(p, "ddl_capture", "altered tables are looked up in the catalog (`tailrace ddl install` would have the stream tell)");
+    else if (triggers < DDL_TRIGGERS)
+        preflight_say(p, FINDING_WARN, E_NONE, "ddl_capture", "run `tailrace ddl install` again",
+                      "%d of %d event triggers of %s are there and enabled", triggers, DDL_TRIGGERS, name);
+    else if (may == 0)
+        preflight_say(p, FINDING_WARN, E_PG_RIGHT, "ddl_capture", "GRANT USAGE ON SCHEMA tailrace TO the role; GRANT SELECT ON tailrace.ddl TO the role",
+                      "role %s may not read the key of captured DDL, and believes none", p->role);
+    else if (may > 0)
+        preflight_pass(p, "ddl_capture", "event triggers tell of altered tables in the stream");
+}
+
 void preflight_check_tables(struct preflight *p)
 {
     choose_tables(p);
@@ -197,4 +229,5 @@ void preflight_check_tables(struct preflight *p)
     check_identity(p);
     check_keys(p);
     check_types(p);
+    check_capture(p);
 }

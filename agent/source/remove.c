@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "agent/source/ddl_script.h"
 #include "agent/source/publication.h"
 #include "agent/source/slot.h"
 #include "agent/source/source.h"
@@ -50,6 +51,28 @@ static int remove_publications(const struct env *env, PGconn *c, const struct co
     return 0;
 }
 
+/* Event triggers need a superuser: without one they are named, and harm nobody. */
+static int remove_capture(const struct env *env, PGconn *c, const struct config *config, struct buf *report,
+                          struct err *e)
+{
+    const char *name = config->name;
+    struct buf sql = BUF_INIT;
+    int there = ddl_installed(env, c, name, e);
+    if (there <= 0)
+        return there;
+    ddl_script_remove(config, &sql);
+    int rc = pg_run(env, c, "remove capture of DDL", sql.p, e);
+    buf_free(&sql);
+    if (rc && strcmp(e->sqlstate, "42501") == 0) {
+        buf_addf(report, "event triggers tailrace_ddl_%s: left, a superuser must remove them: `tailrace ddl script --remove`\n", name);
+        err_clear(e);
+        return 0;
+    }
+    if (!rc)
+        buf_addf(report, "event triggers tailrace_ddl_%s: dropped\n", name);
+    return rc;
+}
+
 int source_remove(const struct env *env, const struct config *config, const char *confirm,
                   struct buf *report, struct err *e)
 {
@@ -62,6 +85,8 @@ int source_remove(const struct env *env, const struct config *config, const char
     int rc = remove_slot(env, c, name, report, e);
     if (!rc)
         rc = remove_publications(env, c, config, report, e);
+    if (!rc)
+        rc = remove_capture(env, c, config, report, e);
     PQfinish(c);
     return rc;
 }

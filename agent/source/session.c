@@ -210,6 +210,13 @@ static int begin(struct source *s, struct err *e)
 
 /* ---- coming back ---- */
 
+static uint64_t durable_lsn(const struct source *s)
+{
+    struct bus_status st;
+    bus_get_status(s->parts.bus, &st);
+    return st.durable_end_lsn;
+}
+
 static int go_on(struct source *s, struct err *e)
 {
     struct tables_view view;
@@ -220,6 +227,8 @@ static int go_on(struct source *s, struct err *e)
         if (facts_save(s->parts.store, &s->facts, e))
             return -1;
     }
+    if (ddl_sweep(s, durable_lsn(s), e))
+        return -1;
     int rc = tables_sync(s, false, &view, e);
     if (!rc && view.copy_count)
         atomic_store(&s->tables_changed, true); /* copied beside the stream */
@@ -228,13 +237,6 @@ static int go_on(struct source *s, struct err *e)
                  "the slot and is not read", s->config->source.publication);
     arena_free(&view.arena);
     return rc;
-}
-
-static uint64_t durable_lsn(const struct source *s)
-{
-    struct bus_status st;
-    bus_get_status(s->parts.bus, &st);
-    return st.durable_end_lsn;
 }
 
 static void stand_by(struct source *s, const struct slot_view *slot)

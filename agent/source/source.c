@@ -262,6 +262,7 @@ struct source *source_open(const struct source_parts *parts)
     s->driver = decoder_find("pgoutput");
     s->decoder = s->driver->open();
     snap_open(s);
+    s->ddl = ddl_open();
     for (size_t at = 0; at < 4; at++)
         s->op_series[at] = metric_series(s->env->metrics, M_SOURCE_CHANGES, str_of(ops[at]));
     return s;
@@ -272,6 +273,7 @@ void source_close(struct source *s)
     if (!s)
         return;
     snap_close(s);
+    ddl_close(s->ddl);
     if (s->writer)
         envelope_writer_close(s->writer);
     s->driver->close(s->decoder);

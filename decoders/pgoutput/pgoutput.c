@@ -256,6 +256,11 @@ static struct decoder *pgoutput_open(void)
     return d;
 }
 
+static void pgoutput_renew(struct decoder *d, uint32_t oid)
+{
+    relcache_renew(&d->relations, oid);
+}
+
 static void pgoutput_restart(struct decoder *d)
 {
     d->in_txn = d->replayed = false;
@@ -281,6 +286,7 @@ const struct decoder_driver decoder_pgoutput = {
     .open = pgoutput_open,
     .feed = pgoutput_feed,
     .row_table = pgoutput_row_table,
+    .renew = pgoutput_renew,
     .restart = pgoutput_restart,
     .close = pgoutput_close,
 };

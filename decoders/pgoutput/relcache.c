@@ -86,7 +86,7 @@ int relcache_add(struct relcache *c, const struct relation *wire, uint64_t heard
         grow(c);
     struct relcache_entry *entry = slot_of(c->slots, c->slot_count, wire->oid);
     bool same = entry->oid && relation_equal(entry->wire, wire);
-    if (same && entry->round == c->round && entry->known) {
+    if (same && entry->round == c->round && entry->known && !entry->renew) {
         entry->heard = heard;
         return 0;
     }
@@ -112,9 +112,16 @@ int relcache_add(struct relcache *c, const struct relation *wire, uint64_t heard
     entry->heard = heard;
     entry->wire = copy;
     entry->known = NULL;
+    entry->renew = false;
     entry->round = c->round;
     *added = copy;
     return 0;
+}
+
+void relcache_renew(struct relcache *c, uint32_t oid)
+{
+    if (c->slot_count && oid && slot_of(c->slots, c->slot_count, oid)->oid)
+        slot_of(c->slots, c->slot_count, oid)->renew = true;
 }
 
 void relcache_set(struct relcache *c, const struct relation *added, const struct relation *known)

@@ -19,6 +19,7 @@ struct relcache_entry {
     uint32_t round;                /* of the last announcement; an older one is not valid now */
     uint32_t version;              /* of the last announcement */
     uint64_t heard;                /* the caller's number of it */
+    bool renew;                    /* the next announcement is a new one, whatever it says */
     const struct relation *wire;   /* as announced */
     const struct relation *known;  /* what changes carry: wire, or refined by the caller */
 };
@@ -52,6 +53,9 @@ const struct relation *relcache_wire(const struct relcache *c, uint32_t oid, uin
  * limit. oid 0 must not be given. */
 int relcache_add(struct relcache *c, const struct relation *wire, uint64_t heard,
                  const struct relation **added, struct err *e) MUST_CHECK;
+
+/* relcache_add takes the next announcement of oid as another one. */
+void relcache_renew(struct relcache *c, uint32_t oid);
 
 /* What changes of added's relation carry from now on. */
 void relcache_set(struct relcache *c, const struct relation *added, const struct relation *known);

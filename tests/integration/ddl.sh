@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: ddl.sh [--source V] [--target V] [CASE...]
 # check.sh runs: ddl.sh --source 18 --target debian
-# check.sh runs: ddl.sh --source debian --target 18 added dropped renamed_column retyped enum_label in_one_transaction away
+# check.sh runs: ddl.sh --source debian --target 18 added dropped renamed_column retyped enum_label in_one_transaction away captured
 # check.sh runs, each version: ddl.sh --source V --target V
 #
 # Tables are altered in mid-stream: every row is written with the form it was made under, before and behind the change, also
@@ -17,7 +17,7 @@ while [ $# -gt 0 ]; do
     shift
 done
 [ ${#CASES[@]} -gt 0 ] || CASES=(added dropped renamed_column retyped key renamed_table recreated new_table enum_label in_one_transaction
-    late_visible away under_load by_hand parked additive_only)
+    late_visible away under_load by_hand parked additive_only captured captured_applied)
 args_need psql pgbench jq
 need_agent
 export PGOPTIONS='-c lock_timeout=20s'
@@ -262,6 +262,99 @@ case_additive_only() {
     agent_stop "$A"; agent_start "$A"
     must "goes on" until_true 20 q_is target "SELECT count(*) FROM t WHERE id = 102" 1
     must "rows" test "$(rows source t | md5sum)" = "$(rows target t | md5sum)"
+    away
+}
+
+# forms FILE: id of each new row of t, and what its schema says of column a: its default, and NOT NULL.
+forms() {
+    python3 - "$1" <<'PY'
+import json, struct, sys
+schemas = {}
+for line in open(sys.argv[1]):
+    f = line.rstrip("\n").split("\t")
+    if f[0] == "schema":
+        schemas[int(f[1])] = json.loads(f[2])
+    if f[0] == "event" and f[1].endswith(".public.t") and f[2] != "-":
+        schema = schemas[struct.unpack(">I", bytes.fromhex(f[3][2:10]))[0]]
+        column = [c for c in schema["fields"][0]["type"][1]["fields"] if c["name"] == "a"][0]
+        facts = column.get("connect.parameters") or next(t for t in column["type"] if t != "null")["connect.parameters"]
+        n = bytes.fromhex(f[2])[5]
+        print(n >> 1, facts.get("__tailrace.column.default"), facts.get("__tailrace.column.not_null"))
+PY
+}
+# captured_run NAME: the source alone, until the row that follows is there.
+captured_run() {
+    rm -f "$W/$1/in"; mkfifo "$W/$1/in"
+    "$SOURCE_TEST" "$W/$1/tailrace.yaml" raw <"$W/$1/in" >>"$W/$1/events" 2>>"$W/$1/log" &
+    local pid=$!; CHILDREN+=("$pid")
+    exec 7>"$W/$1/in"
+    MARK=$((MARK + 1))
+    q source "INSERT INTO tr_mark VALUES ($MARK)"
+    must "$1: comes to the end" until_true 30 eval "[ \$(grep -c '^event	$1.public.tr_mark	0' '$W/$1/events') -ge $2 ]"
+    exec 7>&-; wait "$pid"
+}
+# captured_steps NAME: rows between alterations that only the catalog tells of, while nobody reads.
+captured_steps() {
+    local t="${1}_app"
+    q source "CREATE ROLE $t; ALTER TABLE t OWNER TO $t; GRANT CREATE ON SCHEMA public TO $t"
+    q source "INSERT INTO t VALUES (1, 'x'); UPDATE t SET a = 'y' WHERE id = 1"
+    q source "SET ROLE $t; ALTER TABLE t ALTER a SET DEFAULT 'two'; INSERT INTO t VALUES (2)" 2>&1
+    q source "ALTER TABLE t ALTER a SET NOT NULL"
+    q source "INSERT INTO t VALUES (3)"
+    q source "BEGIN; ALTER TABLE t ALTER a SET DEFAULT 'three'; INSERT INTO t VALUES (4); SAVEPOINT s; ALTER TABLE t ALTER a SET DEFAULT 'never'; INSERT INTO t VALUES (9);
+              ROLLBACK TO s; ALTER TABLE t ALTER a DROP NOT NULL; INSERT INTO t VALUES (5); COMMIT"
+}
+captured_open() {
+    A=$1
+    database source "$A"
+    q source "CREATE TABLE t (id int PRIMARY KEY, a text DEFAULT 'one'); CREATE TABLE tr_mark (n bigint PRIMARY KEY)"
+    C_SENTINEL=500 agent_config "$A" source source
+    : >"$W/$A/events"
+    captured_run "$A" 1
+}
+# With the event trigger each row has the defaults and constraints of its moment; without, those of now.
+case_captured() {
+    local one="1 'one'::text None" three="'three'::text None" right
+    SOURCE_TEST=${TR_BUILD:-$(dirname "$TAILRACE")}/tests/integration/source_test
+    [ -x "$SOURCE_TEST" ] || make -C "$(dirname "$SOURCE_TEST")/../.." tests/integration/source_test >/dev/null
+    captured_open capture
+    must "installs" eval 'cli capture ddl install >"$W/capture/ddl" 2>&1' || { cat "$W/capture/ddl"; return; }
+    must "no warning" test -z "$(captured_steps capture 2>&1 | grep WARNING)"
+    q source "SELECT pg_logical_emit_message(true, 'tailrace.ddl', 'v1 capture $(printf '0%.0s' {1..64}) {}')" >/dev/null
+    captured_run capture 2
+    right=$(printf '%s\n' "$one" "$one" "2 'two'::text None" "3 'two'::text true" "4 'three'::text true" "5 $three")
+    must "each row its form: $(forms "$W/capture/events" | tr '\n' ',')" test "$(forms "$W/capture/events")" = "$right" || return
+    q source "INSERT INTO t VALUES (6)"
+    q source "ALTER TABLE t ALTER a SET DEFAULT 'four'; INSERT INTO t VALUES (7)"
+    captured_run capture 3
+    must "also after a restart: $(forms "$W/capture/events" | tr '\n' ',')" test "$(forms "$W/capture/events" | tail -n 2)" = "6 $three
+7 'four'::text None"
+    q source "DROP TABLE t"
+    must "check tells" eval 'cli capture check >"$W/capture/check"; grep -q "ddl_capture: event triggers tell" "$W/capture/check"' || cat "$W/capture/check"
+    must "is taken away" cli capture ddl remove >/dev/null
+    must "whole" q_is source "SELECT count(*) + (to_regnamespace('tailrace') IS NOT NULL)::int FROM pg_event_trigger" 0
+    captured_open uncaptured
+    captured_steps uncaptured >/dev/null 2>&1
+    captured_run uncaptured 2
+    must "the test can fail" test "$(forms "$W/uncaptured/events")" != "$right"
+}
+
+# Targets follow what the stream tells as they follow the catalog.
+case_captured_applied() {
+    pair captured_applied || return
+    must "installs" cli "$A" ddl install >/dev/null
+    agent_stop "$A"
+    q source "ALTER TABLE t ADD c text NOT NULL DEFAULT 'c'; INSERT INTO t VALUES (101, 'x', 1); ALTER TABLE t RENAME a TO title"
+    q source "ALTER TABLE t ALTER c SET DEFAULT 'd', ALTER b TYPE bigint; INSERT INTO t VALUES (102, 'y', 5000000000)"
+    q source "ALTER TABLE t DROP CONSTRAINT t_pkey; ALTER TABLE t ADD PRIMARY KEY (c, id); UPDATE t SET title = 'z' WHERE id = 7; DELETE FROM t WHERE id = 8"
+    q source "CREATE TYPE mood AS ENUM ('sad', 'ok'); ALTER TABLE t ADD m mood DEFAULT 'ok'; CREATE TABLE u (id int PRIMARY KEY, m mood); INSERT INTO u VALUES (1, 'sad')"
+    q source "ALTER TYPE mood ADD VALUE 'happy'"
+    q source "INSERT INTO u VALUES (2, 'happy'); UPDATE t SET m = 'happy' WHERE id = 9; ALTER TABLE u RENAME TO v; INSERT INTO v VALUES (3, 'ok')"
+    agent_start "$A"
+    follows t v
+    must "all was told" test "$(curl -s "127.0.0.1:${AGENT_HTTP[$A]}/metrics" | awk '/^tailrace_source_captured_ddl_total/ { print ($2 >= 8) }')" = 1
+    must "forgery is none" test "$(curl -s "127.0.0.1:${AGENT_HTTP[$A]}/metrics" | awk '/^tailrace_source_foreign_messages_total/ { print $2 }')" = 0
+    cli "$A" ddl remove >/dev/null
     away
 }
 

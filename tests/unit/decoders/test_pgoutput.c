@@ -282,14 +282,21 @@ START_TEST(relation_is_told_when_it_differs)
     ck_assert_str_eq(f.k.out.p, "relation v1 s.t d(c*:23/-1)");
     ck_assert_int_eq(feed(RELATION, 0, &e), 0);
     ck_assert_uint_eq(f.k.out.len, 0);
+    /* what was told to count as another one, once */
+    f.driver->renew(f.d, 6);
+    ck_assert(!feed(RELATION, 0, &e) && !f.k.out.len);
+    f.driver->renew(f.d, 5);
+    ck_assert(!feed(INSERT, 0, &e) && !feed(RELATION, 0, &e));
+    ck_assert_str_eq(f.k.out.p, "relation v2 s.t d(c*:23/-1)");
+    ck_assert(!feed(RELATION, 0, &e) && !f.k.out.len);
     /* a new connection knows no relations and no transaction */
     f.driver->restart(f.d);
     ck_assert_int_eq(feed(BEGIN, 0, &e), 0);
     ck_assert_int_eq(feed(INSERT, 0, &e), -1);
     ck_assert_int_eq(feed(RELATION, 0, &e), 0);
-    ck_assert_str_eq(f.k.out.p, "relation v2 s.t d(c*:23/-1)");
+    ck_assert_str_eq(f.k.out.p, "relation v3 s.t d(c*:23/-1)");
     ck_assert_int_eq(feed(INSERT, 0, &e), 0);
-    ck_assert_str_eq(f.k.out.p, "c s.t v2 #1 new(null)");
+    ck_assert_str_eq(f.k.out.p, "c s.t v3 #1 new(null)");
 }
 END_TEST
 
