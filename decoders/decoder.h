@@ -20,6 +20,16 @@ struct decoder_part {
     struct str rest;
 };
 
+/* A transaction that was prepared for two-phase commit. */
+struct decoder_prepared {
+    uint32_t xid;
+    struct str gid;        /* its name, as the client gave it */
+    uint64_t lsn, end_lsn; /* of the record that prepared it; of the one that ended it, for prepared_end */
+};
+
+/* begun: its parts come now, and then ended. streamed: they came before, as those of a transaction that is open. */
+enum decoder_prepare { PREPARE_BEGUN, PREPARE_ENDED, PREPARE_STREAMED };
+
 /* What a decoder emits, in WAL order. Called from within feed; a return of -1 (err filled) unwinds
  * through feed, after which restart is due. Everything passed is borrowed until the call returns,
  * except relations, which live until the decoder closes, and texts of values, which are part of the
@@ -48,6 +58,12 @@ struct decoder_out {
     int (*part_abort)(void *self, uint32_t xid, uint32_t subxid, struct err *e);
     /* Both payloads are borrowed until the call returns. Nothing else may be fed before commit is. */
     int (*part_commit)(void *self, uint32_t xid, struct str begin, struct str commit, struct err *e);
+    /* Two-phase commit, on slots that have it: what was prepared is never sent again once it is confirmed, so its parts have
+     * to be durable before. NULL: such messages are E_DECODE. */
+    int (*prepare)(void *self, const struct decoder_prepared *p, enum decoder_prepare step, struct err *e);
+    /* What was prepared is committed, as part_commit, or rolled back: begin and commit are empty then. Maybe long after, behind
+     * restarts. */
+    int (*prepared_end)(void *self, const struct decoder_prepared *p, struct str begin, struct str commit, struct err *e);
 };
 
 struct decoder;
@@ -57,6 +73,7 @@ struct decoder_wish {
     struct str publications; /* comma-separated list of quoted identifiers */
     int server_version;      /* PQserverVersion */
     bool streaming;          /* large transactions while they are open */
+    bool two_phase;          /* prepared transactions when they are prepared; the slot keeps that for ever */
 };
 
 struct decoder_driver {

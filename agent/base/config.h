@@ -38,6 +38,7 @@ struct config_source {
     const char *snapshot_postgres; /* of a standby to read rows from; NULL or empty = the source; secret */
     int64_t row_max_mb;        /* largest single message taken */
     bool streaming;            /* take transactions while they are open */
+    bool two_phase;            /* take prepared transactions when they are prepared */
     int64_t spill_max_mb;      /* disk for those */
 };
 

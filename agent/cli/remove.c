@@ -56,7 +56,8 @@ static int delete_state(const char *dir, struct buf *report, struct err *e)
         if (unlink(path) != 0 && errno != ENOENT)
             return err_set(e, E_STATE_DIR, "cannot delete %s: errno %d", path, errno);
     }
-    spill_close(spill_open(dir, 0));
+    spill_close(spill_open(dir, SPILL_FOLDER, 0));
+    spill_close(spill_open(dir, PREPARED_FOLDER, 0));
     bool gone = rmdir(dir) == 0;
     buf_addf(report, "state %s: deleted%s\n", dir, gone ? "" : ", the directory holds other files and stays");
     return 0;

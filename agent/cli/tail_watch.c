@@ -85,7 +85,7 @@ int tail_watch_start(struct tail_watch *w, const char *decoder, struct err *e)
     if (make_slot(w, e))
         return -1;
     buf_addf(&sql, "START_REPLICATION SLOT %s LOGICAL 0/0 (", w->name);
-    const struct decoder_wish wish = {buf_str(&w->publications), PQserverVersion(w->sql), false};
+    const struct decoder_wish wish = {buf_str(&w->publications), PQserverVersion(w->sql), false, false};
     w->driver->start_options(&wish, &sql);
     buf_add_char(&sql, ')');
     int rc = pg_run(w->env, w->stream, "start streaming", sql.p, e);

@@ -355,4 +355,4 @@ int feed_choose(struct source *s, struct err *e)
 
 /* self is filled in by who feeds: see stream.c. */
 const struct decoder_out feed_out = {NULL, on_begin, on_origin, on_relation, on_change, on_commit,
-                                     streamed_part, streamed_abort, streamed_commit};
+                                     streamed_part, streamed_abort, streamed_commit, prepared_step, prepared_end};

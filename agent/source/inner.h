@@ -13,6 +13,7 @@
  *   attached.c partitions that were attached
  *   stream.c   the replication connection: read, confirm, wait
  *   streamed.c transactions that come before they are committed
+ *   prepared.c those that were prepared for two-phase commit
  *   feed.c     decoded changes to events on the bus
  *   ddl.c      forms of tables as the event trigger told them
  *   watch.c    sentinels and figures of the slot
@@ -66,6 +67,7 @@ struct incoming {
     uint64_t commit_lsn;
     bool opened;            /* its BEGIN is on the bus */
     bool sentinel;          /* holds one of ours */
+    uint32_t preparing;     /* the transaction whose parts come, to be kept until it is committed by name; 0 = none */
     uint32_t ddl_count;     /* captured forms of tables in it so far */
     int64_t received_us;
     uint64_t last_commit_lsn; /* of the last one given to the bus, or found empty */
@@ -76,9 +78,10 @@ struct incoming {
     struct rel_entry *entry;
 };
 
-/* A streamed transaction that was committed, while its parts are fed. */
+/* A streamed or prepared transaction that was committed, while its parts are fed. */
 struct release {
     bool active;
+    struct spill *from;
     uint32_t xid;
     uint64_t lsn;            /* of the header that told */
     uint8_t commit[64];      /* the decoder's payload that ends it */
@@ -90,6 +93,7 @@ struct added;
 struct snap;
 struct spill;
 struct ddl;
+struct prepared;
 
 struct source {
     struct source_parts parts;
@@ -119,6 +123,7 @@ struct source {
     struct stream stream;
     struct incoming in;
     struct spill *spill;               /* transactions that are not committed yet */
+    struct prepared *prepared;         /* transactions that are prepared */
     struct release release;
     int64_t whole_until_us;            /* mono: until then the server keeps them, since we could not */
     struct added *added;               /* tables without a key waiting for their copy; NULL = none */
@@ -282,12 +287,33 @@ int visible_refine(struct source *s, const struct relation *wire, struct arena *
                    struct err *e) MUST_CHECK;
 int streamed_abort(void *self, uint32_t xid, uint32_t subxid, struct err *e) MUST_CHECK;
 int streamed_commit(void *self, uint32_t xid, struct str begin, struct str commit, struct err *e) MUST_CHECK;
+/* Begin to feed what lies in from of xid, between begin and commit. */
+int streamed_begin(struct source *s, struct spill *from, uint32_t xid, const struct str ends[2], struct err *e) MUST_CHECK;
 /* Feed at most max parts of the transaction that was committed; the number, or -1. */
 int streamed_release(struct source *s, int max, struct err *e) MUST_CHECK;
 /* Forget all: the server sends it again. */
 void streamed_drop(struct source *s);
 /* Bring the metrics up to date. */
 void streamed_tell(const struct source *s);
+
+/* ---- prepared.c ---- */
+
+/* Begin with nothing known; close leaves what is stored. */
+struct prepared *prepared_open(const struct config *config);
+void prepared_close(struct prepared *p);
+/* Before a session streams: what is stored, and nothing half. E_CORRUPT. */
+int prepared_load(struct source *s, struct err *e) MUST_CHECK;
+/* The calls of the decoder; and a part between them. */
+int prepared_step(void *self, const struct decoder_prepared *p, enum decoder_prepare step, struct err *e) MUST_CHECK;
+int prepared_end(void *self, const struct decoder_prepared *p, struct str begin, struct str commit, struct err *e) MUST_CHECK;
+int prepared_part(struct source *s, const struct decoder_part *part, struct err *e) MUST_CHECK;
+/* What has come of one so far comes again. */
+void prepared_give_up(struct source *s);
+/* Forget those whose end is durable. */
+int prepared_turn(struct source *s, struct err *e) MUST_CHECK;
+/* How many are kept, and their bytes. */
+int prepared_count(const struct prepared *p);
+uint64_t prepared_bytes(const struct prepared *p);
 
 /* ---- feed.c ---- */
 

@@ -20,6 +20,7 @@ libtailrace_a_SOURCES += \
 	agent/source/preflight_publication.c agent/source/preflight_role.c \
 	agent/source/preflight_server.c agent/source/preflight_slot.c \
 	agent/source/preflight_tables.c \
+	agent/source/prepared.c \
 	agent/source/publication.c agent/source/publication.h \
 	agent/source/rels.c agent/source/rels.h \
 	agent/source/remove.c \

@@ -252,6 +252,19 @@ static void check_failover(const struct preflight *p)
     PQclear(res);
 }
 
+static void check_two_phase(const struct preflight *p)
+{
+    const char *hint = "take source.two_phase out: prepared transactions then come whole at COMMIT PREPARED";
+    if (!p->config->source.two_phase)
+        preflight_pass(p, "two_phase", "prepared transactions come whole at COMMIT PREPARED");
+    else if (p->major < 15)
+        preflight_say(p, FINDING_FAIL, E_CONFIG, "two_phase", hint, "source.two_phase needs PostgreSQL 15 or later, this is %d", p->major);
+    else if (p->config->source.failover)
+        preflight_say(p, FINDING_FAIL, E_CONFIG, "two_phase", hint, "source.two_phase and source.failover exclude each other");
+    else
+        preflight_pass(p, "two_phase", "prepared transactions are kept here until they are committed; the slot cannot be switched back");
+}
+
 void preflight_check_slot(struct preflight *p)
 {
     struct slot_view slot;
@@ -264,4 +277,5 @@ void preflight_check_slot(struct preflight *p)
     check_retained(p, &slot);
     check_loss(p, &slot);
     check_failover(p);
+    check_two_phase(p);
 }

@@ -57,6 +57,20 @@ static int check_failover(struct source *s, struct err *e)
     return 0;
 }
 
+static int check_two_phase(struct source *s, struct err *e)
+{
+    if (!s->config->source.two_phase)
+        return 0;
+    if (PQserverVersion(s->sql) < 150000)
+        (void) err_set(e, E_CONFIG, "source.two_phase needs PostgreSQL 15 or later");
+    else if (s->config->source.failover)
+        (void) err_set(e, E_CONFIG, "source.two_phase and source.failover exclude each other: a standby's slot may not know from where on"
+                                    " transactions were prepared, and would leave one out (PostgreSQL 18 refuses such slots)");
+    else
+        return 0;
+    return err_hint(e, "take source.two_phase out: prepared transactions then come whole at COMMIT PREPARED");
+}
+
 static int read_history(struct source *s, struct err *e)
 {
     char sql[40];
@@ -81,7 +95,7 @@ static int connect_both(struct source *s, struct err *e)
     const char *dsn = s->config->source.postgres;
     s->server = (struct server_view){.system_id = 0};
     s->sql = pg_connect(s->env, dsn, PG_SQL, "source", e);
-    if (!s->sql || check_server(s, e) || check_failover(s, e))
+    if (!s->sql || check_server(s, e) || check_failover(s, e) || check_two_phase(s, e))
         return -1;
     s->repl = pg_connect(s->env, dsn, PG_REPLICATION, "source", e);
     if (!s->repl || pg_identify(s->env, s->repl, &s->server.system_id, &s->server.timeline,

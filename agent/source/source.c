@@ -258,11 +258,12 @@ struct source *source_open(const struct source_parts *parts)
     source_adopt_patterns(s);
     rels_init(&s->rels);
     arena_init(&s->scratch, 0, "source.row_max_mb");
-    s->spill = spill_open(s->config->state, (uint64_t) s->config->source.spill_max_mb << 20);
+    s->spill = spill_open(s->config->state, SPILL_FOLDER, (uint64_t) s->config->source.spill_max_mb << 20);
     s->driver = decoder_find("pgoutput");
     s->decoder = s->driver->open();
     snap_open(s);
     s->ddl = ddl_open();
+    s->prepared = prepared_open(s->config);
     for (size_t at = 0; at < 4; at++)
         s->op_series[at] = metric_series(s->env->metrics, M_SOURCE_CHANGES, str_of(ops[at]));
     return s;
@@ -274,6 +275,7 @@ void source_close(struct source *s)
         return;
     snap_close(s);
     ddl_close(s->ddl);
+    prepared_close(s->prepared);
     if (s->writer)
         envelope_writer_close(s->writer);
     s->driver->close(s->decoder);

@@ -118,10 +118,10 @@ static int enter_file(struct spill *sp, struct streamed *t, struct err *e)
 
 /* ---- life ---- */
 
-struct spill *spill_open(const char *state_dir, uint64_t max_bytes)
+struct spill *spill_open(const char *state_dir, const char *folder, uint64_t max_bytes)
 {
     struct spill *sp = mem_zalloc(1, sizeof *sp);
-    snprintf(sp->dir, sizeof sp->dir, "%s/spill", state_dir);
+    snprintf(sp->dir, sizeof sp->dir, "%s/%s", state_dir, folder);
     sp->max_bytes = max_bytes;
     sp->fd = sp->read_fd = -1;
     return sp;
@@ -146,21 +146,46 @@ static void forget(struct spill *sp, struct streamed *t)
     free(t);
 }
 
-void spill_clear(struct spill *sp)
+static struct streamed *find(const struct spill *sp, uint32_t xid)
+{
+    struct streamed *t = sp->writing && sp->writing->xid == xid ? sp->writing : sp->all;
+    while (t && t->xid != xid)
+        t = t->next;
+    return t;
+}
+
+void spill_sweep(struct spill *sp)
 {
     char path[PATH_MAX];
-    while (sp->all)
-        forget(sp, sp->all);
     DIR *dir = opendir(sp->dir);
     if (!dir)
         return;
     for (struct dirent *at = readdir(dir); at; at = readdir(dir)) {
-        if (at->d_name[0] < '0' || at->d_name[0] > '9')
+        uint64_t xid;
+        if (!str_to_u64(str_of(at->d_name), &xid) || xid > UINT32_MAX || find(sp, (uint32_t) xid))
             continue;
         path_of(sp, at->d_name, path);
         (void) unlink(path);
     }
     closedir(dir);
+}
+
+void spill_clear(struct spill *sp)
+{
+    while (sp->all)
+        forget(sp, sp->all);
+    spill_sweep(sp);
+}
+
+void spill_leave(struct spill *sp)
+{
+    if (!sp)
+        return;
+    while (sp->all)
+        forget(sp, sp->all);
+    buf_free(&sp->out);
+    buf_free(&sp->in);
+    free(sp);
 }
 
 void spill_close(struct spill *sp)
@@ -169,20 +194,10 @@ void spill_close(struct spill *sp)
         return;
     spill_clear(sp);
     (void) rmdir(sp->dir);
-    buf_free(&sp->out);
-    buf_free(&sp->in);
-    free(sp);
+    spill_leave(sp);
 }
 
 /* ---- keeping ---- */
-
-static struct streamed *find(const struct spill *sp, uint32_t xid)
-{
-    struct streamed *t = sp->writing && sp->writing->xid == xid ? sp->writing : sp->all;
-    while (t && t->xid != xid)
-        t = t->next;
-    return t;
-}
 
 static struct streamed *add(struct spill *sp, uint32_t xid)
 {
@@ -261,6 +276,53 @@ uint64_t spill_bytes(const struct spill *sp)
 int spill_count(const struct spill *sp)
 {
     return sp->count;
+}
+
+/* ---- staying ---- */
+
+static int sync_error(const struct spill *sp, struct err *e)
+{
+    return err_set(e, E_SYNC, "syncing a prepared transaction in %s failed: %s", sp->dir, strerror(errno));
+}
+
+/* The file's name is durable too. */
+static int sync_folder(const struct spill *sp, struct err *e)
+{
+    int fd = open(sp->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return sync_error(sp, e);
+    int rc = fsync(fd) ? sync_error(sp, e) : 0;
+    close(fd);
+    return rc;
+}
+
+int spill_sync(struct spill *sp, uint32_t xid, uint64_t *bytes, struct err *e)
+{
+    struct streamed *t = find(sp, xid);
+    *bytes = t ? t->bytes : 0;
+    if (!t)
+        return 0;
+    if (enter_file(sp, t, e) || flush(sp, e))
+        return -1;
+    if (fsync(sp->fd))
+        return sync_error(sp, e);
+    leave_file(sp);
+    return sync_folder(sp, e);
+}
+
+int spill_adopt(struct spill *sp, uint32_t xid, uint64_t bytes, struct err *e)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    if (!bytes)
+        return 0;
+    path_of_xid(sp, xid, path);
+    if (stat(path, &st) || (uint64_t) st.st_size != bytes)
+        return err_set(e, E_CORRUPT, "file of prepared transaction %u in %s does not have its %llu bytes", xid, sp->dir,
+                       (unsigned long long) bytes);
+    add(sp, xid)->bytes = bytes;
+    sp->bytes += bytes;
+    return 0;
 }
 
 /* ---- reading ---- */

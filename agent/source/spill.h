@@ -3,8 +3,9 @@
  * Parts of transactions that are not committed yet, one file a transaction, in a folder of the state
  * directory.
  *
- * Nothing here outlives a connection: what was not committed, or not confirmed, is sent again. So
- * nothing is synced, and what an earlier process left is deleted. Every part carries a checksum.
+ * Of transactions that are open nothing outlives a connection: what was not committed, or not confirmed, is sent again. So
+ * nothing is synced, and what an earlier process left is deleted. Those that were prepared for two-phase commit are synced and stay,
+ * in another folder (prepared.c). Every part carries a checksum.
  * Memory: one buffer for writing and one for reading, and four bytes for each subtransaction that
  * was given up. One thread.
  */
@@ -21,10 +22,15 @@ struct spill_part {
     uint64_t lsn;
 };
 
-/* Files go into state_dir/spill, which is made when it is needed; max_bytes is for all of them. */
-struct spill *spill_open(const char *state_dir, uint64_t max_bytes);
+#define SPILL_FOLDER "spill"
+#define PREPARED_FOLDER "prepared"
+
+/* Files go into state_dir/folder, which is made when it is needed; max_bytes is for all of them. */
+struct spill *spill_open(const char *state_dir, const char *folder, uint64_t max_bytes);
 /* Delete all, and free. */
 void spill_close(struct spill *sp);
+/* Free, and leave the files. */
+void spill_leave(struct spill *sp);
 /* Forget everything, and delete what lies in the folder. */
 void spill_clear(struct spill *sp);
 
@@ -38,6 +44,13 @@ int spill_read(struct spill *sp, uint32_t xid, struct err *e) MUST_CHECK;
 int spill_next(struct spill *sp, struct spill_part *out, struct err *e) MUST_CHECK;
 /* The transaction is not needed any more. */
 void spill_drop(struct spill *sp, uint32_t xid);
+
+/* Sync xid's parts to disk, and tell their bytes; none were kept: 0. E_SYNC: nobody knows what is on disk. */
+int spill_sync(struct spill *sp, uint32_t xid, uint64_t *bytes, struct err *e) MUST_CHECK;
+/* Parts that an earlier process synced; E_CORRUPT when the file does not have so many bytes. */
+int spill_adopt(struct spill *sp, uint32_t xid, uint64_t bytes, struct err *e) MUST_CHECK;
+/* Delete files of transactions that are not known. */
+void spill_sweep(struct spill *sp);
 
 /* Bytes kept, and of how many transactions. */
 uint64_t spill_bytes(const struct spill *sp);

@@ -128,7 +128,7 @@ static int on_keepalive(struct source *s, struct cursor *c, struct err *e)
     if (end_lsn > s->stream.received_lsn)
         s->stream.received_lsn = end_lsn;
     s->stream.reply_wanted = s->stream.reply_wanted || reply;
-    if (!s->in.in_txn) {
+    if (!s->in.in_txn && !s->in.preparing) {
         s->stream.behind = false;
         if (end_lsn > s->stream.move_lsn)
             s->stream.move_lsn = end_lsn;
@@ -296,7 +296,7 @@ static int at_boundary(struct source *s, struct err *e)
         if (rc)
             return -1;
     }
-    if ((s->added && added_turn(s, e)) || snap_turn(s, e))
+    if ((s->added && added_turn(s, e)) || snap_turn(s, e) || prepared_turn(s, e))
         return -1;
     return move_position(s, e);
 }
@@ -382,7 +382,7 @@ static int start(struct source *s, bool inserts_publication, struct err *e)
     buf_add_text(&sql, "START_REPLICATION SLOT ");
     pg_add_ident(&sql, str_of(s->config->source.slot));
     buf_addf(&sql, " LOGICAL %s (", LSN_STR(s->stream.durable_lsn));
-    const struct decoder_wish wish = {buf_str(&names), PQserverVersion(s->repl), streamed_wanted(s)};
+    const struct decoder_wish wish = {buf_str(&names), PQserverVersion(s->repl), streamed_wanted(s), s->config->source.two_phase};
     s->driver->start_options(&wish, &sql);
     buf_add_char(&sql, ')');
     PGresult *res = pg_exec(s->env, s->repl, "start streaming", sql.p, 30000, e);
@@ -413,7 +413,7 @@ int stream_run(struct source *s, bool inserts_publication, struct err *e)
                               .last_commit_us = bus.durable_commit_us};
     s->driver->restart(s->decoder);
     streamed_drop(s);
-    if (snap_session(s, e))
+    if (snap_session(s, e) || prepared_load(s, e))
         return -1;
     PQsetNoticeReceiver(s->repl, on_notice, s);
     if (start(s, inserts_publication, e))

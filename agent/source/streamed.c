@@ -29,6 +29,8 @@ static int give_up(struct source *s, const struct err *e)
 int streamed_part(void *self, const struct decoder_part *part, struct err *e)
 {
     struct source *s = self;
+    if (s->in.preparing && part->xid == s->in.preparing)
+        return prepared_part(s, part, e);
     return spill_add(s->spill, part, e) ? give_up(s, e) : 0;
 }
 
@@ -38,28 +40,45 @@ int streamed_abort(void *self, uint32_t xid, uint32_t subxid, struct err *e)
     return spill_abort(s->spill, xid, subxid, e) ? give_up(s, e) : 0;
 }
 
+int streamed_begin(struct source *s, struct spill *from, uint32_t xid, const struct str ends[2], struct err *e)
+{
+    struct release *r = &s->release;
+    if (ends[1].len > sizeof r->commit)
+        return err_set(e, E_INTERNAL, "end of a transaction has %zu bytes", ends[1].len);
+    if (spill_read(from, xid, e))
+        return -1;
+    r->active = true;
+    r->from = from;
+    r->xid = xid;
+    memcpy(r->commit, ends[1].p, ends[1].len);
+    r->commit_len = ends[1].len;
+    return stream_feed(s, ends[0], r->lsn, e);
+}
+
 int streamed_commit(void *self, uint32_t xid, struct str begin, struct str commit, struct err *e)
 {
     struct source *s = self;
-    struct release *r = &s->release;
-    if (commit.len > sizeof r->commit)
-        return err_set(e, E_INTERNAL, "end of a transaction has %zu bytes", commit.len);
-    if (spill_read(s->spill, xid, e))
-        return give_up(s, e);
-    r->active = true;
-    r->xid = xid;
-    memcpy(r->commit, commit.p, commit.len);
-    r->commit_len = commit.len;
     metric_add(s->env->metrics, M_STREAMED_TXNS, 0, 1);
-    return stream_feed(s, begin, r->lsn, e);
+    return streamed_begin(s, s->spill, xid, (const struct str[]){begin, commit}, e) ? give_up(s, e) : 0;
 }
 
 static int end_release(struct source *s, struct err *e)
 {
     struct release *r = &s->release;
     r->active = false;
-    spill_drop(s->spill, r->xid);
+    if (r->from == s->spill)
+        spill_drop(r->from, r->xid);
     return stream_feed(s, (struct str){(const char *) r->commit, r->commit_len}, r->lsn, e);
+}
+
+/* Prepared transactions are nowhere else. */
+static int unreadable(struct source *s, struct err *e)
+{
+    char why[sizeof e->msg];
+    if (s->release.from == s->spill)
+        return give_up(s, e);
+    memcpy(why, e->msg, sizeof why);
+    return err_set(e, E_CORRUPT, "%s", why);
 }
 
 int streamed_release(struct source *s, int max, struct err *e)
@@ -67,9 +86,9 @@ int streamed_release(struct source *s, int max, struct err *e)
     struct spill_part part;
     int fed = 0;
     for (; s->release.active && fed < max; fed++) {
-        int rc = spill_next(s->spill, &part, e);
+        int rc = spill_next(s->release.from, &part, e);
         if (rc < 0)
-            return give_up(s, e);
+            return unreadable(s, e);
         if (rc > 0 ? stream_feed(s, part.payload, part.lsn, e) : end_release(s, e))
             return -1;
     }
@@ -80,10 +99,12 @@ void streamed_drop(struct source *s)
 {
     s->release.active = false;
     spill_clear(s->spill);
+    prepared_give_up(s);
 }
 
 void streamed_tell(const struct source *s)
 {
-    metric_set(s->env->metrics, M_SPILL_BYTES, 0, (int64_t) spill_bytes(s->spill));
+    metric_set(s->env->metrics, M_SPILL_BYTES, 0, (int64_t) (spill_bytes(s->spill) + prepared_bytes(s->prepared)));
     metric_set(s->env->metrics, M_SPILL_TXNS, 0, spill_count(s->spill));
+    metric_set(s->env->metrics, M_PREPARED_TXNS, 0, prepared_count(s->prepared));
 }

@@ -16,6 +16,8 @@ struct decoder {
     uint64_t seq;        /* changes emitted in this transaction */
     struct buf origin;   /* txn.origin points into it */
     uint32_t streamed;   /* between STREAM START and STREAM STOP: its transaction; else 0 */
+    uint32_t prepared;   /* between BEGIN PREPARE and PREPARE: its transaction; else 0 */
+    uint32_t prepares;   /* such transactions so far */
     uint32_t released;   /* a streamed transaction that was committed, and is to be fed now; else 0 */
     bool replayed;       /* the running transaction was streamed */
     uint64_t heard;      /* relations announced by the server so far */
@@ -71,9 +73,28 @@ int message_stream_abort(struct message *m, struct err *e) MUST_CHECK;
 int message_stream_commit(struct message *m, struct err *e) MUST_CHECK;
 int message_part(struct message *m, struct err *e) MUST_CHECK;
 
+/* Messages 'b', 'P', 'p', 'K' and 'r' after their type byte, and any one between 'b' and 'P'. */
+int message_begin_prepare(struct message *m, struct err *e) MUST_CHECK;
+int message_prepare(struct message *m, struct err *e) MUST_CHECK;
+int message_stream_prepare(struct message *m, struct err *e) MUST_CHECK;
+int message_commit_prepared(struct message *m, struct err *e) MUST_CHECK;
+int message_rollback_prepared(struct message *m, struct err *e) MUST_CHECK;
+int message_prepared_part(struct message *m, struct err *e) MUST_CHECK;
+
+/* Payloads that begin and end the replay of xid, from LSN, end LSN and time of its commit as the server sent them. */
+#define REPLAY_BEGIN_LEN 21
+#define REPLAY_COMMIT_LEN 26
+struct replay_ends {
+    uint8_t begin[REPLAY_BEGIN_LEN], commit[REPLAY_COMMIT_LEN];
+};
+void message_make_ends(uint32_t xid, const char lsns_and_time[24], struct replay_ends *out);
+
 /* REPLAY_RELATION; and the end of a replay. */
 int message_replay_relation(struct message *m, struct err *e) MUST_CHECK;
 int message_replay_end(struct message *m, struct err *e) MUST_CHECK;
+
+/* Message 'R' of a relation that nobody is to be told of before a row needs it. */
+int message_relation_ahead(struct message *m, struct err *e) MUST_CHECK;
 
 /* Messages 'R', 'I', 'U', 'D' and 'T' after their type byte. */
 int message_relation(struct message *m, struct err *e) MUST_CHECK;

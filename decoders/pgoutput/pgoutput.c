@@ -199,6 +199,16 @@ static int message_read(struct message *m, struct err *e)
         return message_stream_abort(m, e);
     case 'c':
         return message_stream_commit(m, e);
+    case 'b':
+        return message_begin_prepare(m, e);
+    case 'P':
+        return message_prepare(m, e);
+    case 'p':
+        return message_stream_prepare(m, e);
+    case 'K':
+        return message_commit_prepared(m, e);
+    case 'r':
+        return message_rollback_prepared(m, e);
     case REPLAY_RELATION:
         return message_replay_relation(m, e);
     default:
@@ -218,15 +228,17 @@ static int pgoutput_feed(struct decoder *d, struct str payload, uint64_t start_l
         return m.type == REPLAY_BEGIN ? message_begin(&m, e)
                                       : message_bad(&m, e, "streamed transaction %u is to be fed first",
                                                     (unsigned) d->released);
+    if (d->prepared && m.type != 'P')
+        return message_prepared_part(&m, e);
     return d->streamed && m.type != 'E' ? message_part(&m, e) : message_read(&m, e);
 }
 
-/* Publications are identifiers in double quotes, which stand inside of a literal here. Nothing of
- * versions 3 and 4 is of use without two-phase commit or parallel apply. */
+/* Publications are identifiers in double quotes, which stand inside of a literal here. Version 3 is for two-phase commit; nothing
+ * of version 4 is of use without parallel apply. */
 static void pgoutput_start_options(const struct decoder_wish *wish, struct buf *out)
 {
     struct str publications = wish->publications;
-    buf_addf(out, "\"proto_version\" '%d', \"publication_names\" '", wish->streaming ? 2 : 1);
+    buf_addf(out, "\"proto_version\" '%d', \"publication_names\" '", wish->two_phase ? 3 : wish->streaming ? 2 : 1);
     for (size_t at = 0; at < publications.len; at++) {
         if (publications.p[at] == '\'')
             buf_add_char(out, '\'');
@@ -235,6 +247,8 @@ static void pgoutput_start_options(const struct decoder_wish *wish, struct buf *
     buf_add_text(out, "', \"messages\" 'true'");
     if (wish->streaming)
         buf_add_text(out, ", \"streaming\" 'on'");
+    if (wish->two_phase)
+        buf_add_text(out, ", \"two_phase\" 'on'");
 }
 
 static uint32_t pgoutput_row_table(const struct decoder *d, struct str payload)
@@ -264,7 +278,7 @@ static void pgoutput_renew(struct decoder *d, uint32_t oid)
 static void pgoutput_restart(struct decoder *d)
 {
     d->in_txn = d->replayed = false;
-    d->streamed = d->released = 0;
+    d->streamed = d->prepared = d->released = 0;
     buf_reset(&d->newer);
     relcache_restart(&d->relations);
 }

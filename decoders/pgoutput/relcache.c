@@ -86,6 +86,7 @@ int relcache_add(struct relcache *c, const struct relation *wire, uint64_t heard
         grow(c);
     struct relcache_entry *entry = slot_of(c->slots, c->slot_count, wire->oid);
     bool same = entry->oid && relation_equal(entry->wire, wire);
+    entry->user = 0;
     if (same && entry->round == c->round && entry->known && !entry->renew) {
         entry->heard = heard;
         return 0;
@@ -112,10 +113,20 @@ int relcache_add(struct relcache *c, const struct relation *wire, uint64_t heard
     entry->heard = heard;
     entry->wire = copy;
     entry->known = NULL;
-    entry->renew = false;
+    entry->renew = entry->ahead = false;
     entry->round = c->round;
     *added = copy;
     return 0;
+}
+
+bool relcache_first_use(struct relcache *c, uint32_t oid, uint32_t user)
+{
+    if (!c->slot_count)
+        return true;
+    struct relcache_entry *entry = slot_of(c->slots, c->slot_count, oid);
+    bool first = entry->user != user;
+    entry->user = user;
+    return first;
 }
 
 void relcache_renew(struct relcache *c, uint32_t oid)
@@ -126,5 +137,18 @@ void relcache_renew(struct relcache *c, uint32_t oid)
 
 void relcache_set(struct relcache *c, const struct relation *added, const struct relation *known)
 {
-    slot_of(c->slots, c->slot_count, added->oid)->known = known;
+    struct relcache_entry *entry = slot_of(c->slots, c->slot_count, added->oid);
+    entry->known = known;
+    entry->ahead = false;
+}
+
+void relcache_set_ahead(struct relcache *c, const struct relation *added)
+{
+    slot_of(c->slots, c->slot_count, added->oid)->ahead = true;
+}
+
+const struct relation *relcache_ahead(const struct relcache *c, uint32_t oid)
+{
+    const struct relcache_entry *entry = valid_entry(c, oid);
+    return entry && entry->ahead ? entry->wire : NULL;
 }

@@ -19,6 +19,8 @@ struct relcache_entry {
     uint32_t round;                /* of the last announcement; an older one is not valid now */
     uint32_t version;              /* of the last announcement */
     uint64_t heard;                /* the caller's number of it */
+    uint32_t user;                 /* the last one that asked by relcache_first_use since then; 0 = none */
+    bool ahead;                    /* taken before anybody is told of it */
     bool renew;                    /* the next announcement is a new one, whatever it says */
     const struct relation *wire;   /* as announced */
     const struct relation *known;  /* what changes carry: wire, or refined by the caller */
@@ -53,6 +55,14 @@ const struct relation *relcache_wire(const struct relcache *c, uint32_t oid, uin
  * limit. oid 0 must not be given. */
 int relcache_add(struct relcache *c, const struct relation *wire, uint64_t heard,
                  const struct relation **added, struct err *e) MUST_CHECK;
+
+/* added may be told of later: relcache_ahead finds it until relcache_set. */
+void relcache_set_ahead(struct relcache *c, const struct relation *added);
+/* A relation to be told of now, before changes of it; NULL when there is none of this oid. */
+const struct relation *relcache_ahead(const struct relcache *c, uint32_t oid);
+
+/* Whether user, a number from 1, has not asked for oid since it was last announced. */
+bool relcache_first_use(struct relcache *c, uint32_t oid, uint32_t user);
 
 /* relcache_add takes the next announcement of oid as another one. */
 void relcache_renew(struct relcache *c, uint32_t oid);

@@ -52,13 +52,10 @@ static int relation_read(struct message *m, struct relation *rel, struct err *e)
     return message_end(m, e);
 }
 
-int message_announce(struct message *m, const struct relation *wire, uint64_t heard, struct err *e)
+/* Tell of what relcache_add took; changes carry it from then on. */
+static int tell(struct message *m, const struct relation *added, struct err *e)
 {
-    const struct relation *added, *refined = NULL;
-    if (relcache_add(&m->d->relations, wire, heard, &added, e))
-        return -1;
-    if (!added)
-        return 0;
+    const struct relation *refined = NULL;
     if (m->out->relation(m->out->self, added, &refined, e))
         return -1;
     if (refined && refined->column_count != added->column_count)
@@ -66,6 +63,25 @@ int message_announce(struct message *m, const struct relation *wire, uint64_t he
                        STR_ARG(added->space), STR_ARG(added->name), refined->column_count,
                        added->column_count);
     relcache_set(&m->d->relations, added, refined ? refined : added);
+    return 0;
+}
+
+int message_announce(struct message *m, const struct relation *wire, uint64_t heard, struct err *e)
+{
+    const struct relation *added;
+    if (relcache_add(&m->d->relations, wire, heard, &added, e))
+        return -1;
+    return added ? tell(m, added, e) : 0;
+}
+
+int message_relation_ahead(struct message *m, struct err *e)
+{
+    struct relation wire = {0};
+    const struct relation *added;
+    if (relation_read(m, &wire, e) || relcache_add(&m->d->relations, &wire, ++m->d->heard, &added, e))
+        return -1;
+    if (added)
+        relcache_set_ahead(&m->d->relations, added);
     return 0;
 }
 
@@ -119,9 +135,13 @@ static const struct relation *relation_of(struct message *m, struct err *e)
     if (message_whole(m, "the relation's OID", e))
         return NULL;
     const struct relation *rel = relcache_find(&m->d->relations, oid);
-    if (!rel)
-        (void) message_bad(m, e, "relation %u was not announced", (unsigned) oid);
-    return rel;
+    if (rel)
+        return rel;
+    const struct relation *ahead = relcache_ahead(&m->d->relations, oid);
+    if (ahead)
+        return tell(m, ahead, e) ? NULL : relcache_find(&m->d->relations, oid);
+    (void) message_bad(m, e, "relation %u was not announced", (unsigned) oid);
+    return NULL;
 }
 
 static int value_read(struct message *m, bool old, struct value *value, struct err *e)

@@ -14,9 +14,6 @@
  */
 #include "decoders/pgoutput/message.h"
 
-#define BEGIN_LEN 21
-#define COMMIT_LEN 26
-
 int message_stream_start(struct message *m, struct err *e)
 {
     uint32_t xid = cursor_u32(&m->c);
@@ -90,6 +87,15 @@ int message_stream_abort(struct message *m, struct err *e)
     return m->out->part_abort(m->out->self, xid, subxid, e);
 }
 
+void message_make_ends(uint32_t xid, const char lsns_and_time[24], struct replay_ends *out)
+{
+    *out = (struct replay_ends){{REPLAY_BEGIN}, {'C', 0}};
+    memcpy(out->begin + 1, lsns_and_time, 8);
+    memcpy(out->begin + 9, lsns_and_time + 16, 8);
+    put_be(out->begin + 17, xid, 4);
+    memcpy(out->commit + 2, lsns_and_time, 24);
+}
+
 int message_stream_commit(struct message *m, struct err *e)
 {
     uint32_t xid = cursor_u32(&m->c);
@@ -107,12 +113,9 @@ int message_stream_commit(struct message *m, struct err *e)
     if (m->d->in_txn)
         return message_bad(m, e, "transaction %u ends within transaction %u", (unsigned) xid,
                            (unsigned) m->d->txn.xid);
-    uint8_t begin[BEGIN_LEN] = {REPLAY_BEGIN}, commit[COMMIT_LEN] = {'C', 0};
-    memcpy(begin + 1, rest.p, 8);
-    memcpy(begin + 9, rest.p + 16, 8);
-    put_be(begin + 17, xid, 4);
-    memcpy(commit + 2, rest.p, rest.len);
+    struct replay_ends ends;
+    message_make_ends(xid, rest.p, &ends);
     m->d->released = xid;
-    return m->out->part_commit(m->out->self, xid, (struct str){(const char *) begin, BEGIN_LEN},
-                               (struct str){(const char *) commit, COMMIT_LEN}, e);
+    return m->out->part_commit(m->out->self, xid, (struct str){(const char *) ends.begin, sizeof ends.begin},
+                               (struct str){(const char *) ends.commit, sizeof ends.commit}, e);
 }

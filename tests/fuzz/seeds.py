@@ -19,6 +19,13 @@ SCHEMAS = [
      b"\4\1\2"),
     (b'"string"', b"\2x"), (b'{"type":"long","connect.name":"io.debezium.time.MicroTimestamp","default":0}', b"\2"),
 ]
+# One prepared transaction, committed; one without rows, rolled back.
+ENDS = bytes([0] * 7 + [5] + [0] * 7 + [6] + [0] * 8)
+PREPARED = [
+    b"b" + ENDS + b"\0\0\0\7gid\0", b"R\0\0\0\5s\0t\0d\0\1\1c\0\0\0\0\x17\xff\xff\xff\xff", b"I\0\0\0\5N\0\1n", b"T\0\0\0\1\0\0\0\0\5",
+    b"P\0" + ENDS + b"\0\0\0\7gid\0", b"K\0" + ENDS + b"\0\0\0\7gid\0", b"p\0" + ENDS + b"\0\0\0\x08other\0",
+    b"r\0" + ENDS + bytes(8) + b"\0\0\0\x08other\0",
+]
 
 
 def main(target, cases, corpus, out):
@@ -31,6 +38,8 @@ def main(target, cases, corpus, out):
                 case, server, _, data = line.split("\t")[:4]
                 data = bytes.fromhex(data)
                 seeds[f"{name}-{case}-{server}"] += len(data).to_bytes(2, "big") + data
+    if target == "pgoutput":
+        seeds["prepared"] = b"".join(len(m).to_bytes(2, "big") + m for m in PREPARED)
     if target == "avro":
         for number, (schema, body) in enumerate(SCHEMAS):
             seeds[f"schema-{number}"] = b"\1" + len(schema).to_bytes(2, "big") + schema + body

@@ -179,12 +179,32 @@ static int keep_commit(void *self, uint32_t xid, struct str begin, struct str co
     return rc ? rc : k->driver->feed(k->d, commit, 0, k->scratch, &out, e);
 }
 
+static int keep_prepare(void *self, const struct decoder_prepared *p, enum decoder_prepare step, struct err *e)
+{
+    static const char *const steps[] = {"begun", "ended", "streamed"};
+    struct keeper *k = self;
+    (void) e;
+    separate(&k->out);
+    buf_addf(&k->out, "prepare %s %" PRIu32 " %.*s %s", steps[step], p->xid, STR_ARG(p->gid), LSN_STR(p->end_lsn));
+    return 0;
+}
+
+static int keep_prepared_end(void *self, const struct decoder_prepared *p, struct str begin, struct str commit, struct err *e)
+{
+    struct keeper *k = self;
+    separate(&k->out);
+    buf_addf(&k->out, "%s %" PRIu32 " %.*s", begin.len ? "commit prepared" : "rollback prepared", p->xid, STR_ARG(p->gid));
+    return begin.len ? keep_commit(self, p->xid, begin, commit, e) : keep_abort(self, p->xid, p->xid, e);
+}
+
 struct decoder_out keeper_to(struct keeper *k)
 {
     struct decoder_out out = dump_to(&k->out);
     out.part = keep_part;
     out.part_abort = keep_abort;
     out.part_commit = keep_commit;
+    out.prepare = keep_prepare;
+    out.prepared_end = keep_prepared_end;
     return out;
 }
 

@@ -220,6 +220,11 @@ START_TEST(damaged_streams)
 }
 END_TEST
 
+static int feed_to(const struct decoder_out *out, struct str bytes, struct err *e)
+{
+    return f.driver->feed(f.d, bytes, 0, &f.scratch, out, e);
+}
+
 #define STREAM_START ((struct str){"S\0\0\0\7\1", 6})
 #define STREAM_RELATION ((struct str){"R\0\0\0\7\0\0\0\5s\0t\0d\0\1\1c\0\0\0\0\x17\xff\xff\xff\xff", 27})
 #define STREAM_INSERT ((struct str){"I\0\0\0\7\0\0\0\5N\0\1n", 13})
@@ -247,6 +252,52 @@ START_TEST(older_relation_is_put_back)
 }
 END_TEST
 
+#define PREPARED_ENDS "\0\0\0\0\0\0\0\5\0\0\0\0\0\0\0\6\0\0\0\0\0\0\0\0"
+#define BEGIN_PREPARE ((struct str){"b" PREPARED_ENDS "\0\0\0\7gid", 33})
+#define PREPARE ((struct str){"P\0" PREPARED_ENDS "\0\0\0\7gid", 34})
+#define STREAM_PREPARE ((struct str){"p\0" PREPARED_ENDS "\0\0\0\7gid", 34})
+#define COMMIT_PREPARED ((struct str){"K\0" PREPARED_ENDS "\0\0\0\7gid", 34})
+#define ROLLBACK_PREPARED ((struct str){"r\0" PREPARED_ENDS "\0\0\0\0\0\0\0\0\0\0\0\7gid", 42})
+
+/* What is kept is read by a decoder that knows nothing: each relation is told in front of its first row. */
+START_TEST(prepared_stands_alone)
+{
+    struct err e = ERR_INIT;
+    const struct str before[] = {BEGIN_OTHER, RELATION_WIDE, COMMIT_OTHER, BEGIN_PREPARE, INSERT_WIDE, INSERT_WIDE, PREPARE};
+    for (size_t at = 0; at < sizeof before / sizeof *before; at++) {
+        ck_assert_msg(!feed(before[at], 0, &e), "%zu: %s", at, e.msg);
+        if (at == 4)
+            ck_assert_str_eq(f.k.out.p, "part 7/7 r; part 7/7 I");
+    }
+    f.driver->restart(f.d);
+    ck_assert_msg(!feed(COMMIT_PREPARED, 0, &e), "%s", e.msg);
+    ck_assert_str_eq(f.k.out.p, "commit prepared 7 gid; begin 7 0/5 946684800000000; relation v2 s.t d(c*:23/-1 d:23/-1); "
+                                "c s.t v2 #1 new(null null); c s.t v2 #2 new(null null); commit 0/6");
+    /* one without rows; one that is rolled back; what nobody asked for */
+    ck_assert(!feed(BEGIN_PREPARE, 0, &e) && !feed(PREPARE, 0, &e) && !feed(ROLLBACK_PREPARED, 0, &e));
+    ck_assert_str_eq(f.k.out.p, "rollback prepared 7 gid; abort 7/7");
+    ck_assert(!feed(STREAM_PREPARE, 0, &e));
+    ck_assert_str_eq(f.k.out.p, "prepare streamed 7 gid 0/6");
+    ck_assert_int_eq(feed(PREPARE, 0, &e), -1);
+    const struct decoder_out none = dump_to(&f.k.out);
+    ck_assert_int_eq(feed_to(&none, BEGIN_PREPARE, &e), -1);
+}
+END_TEST
+
+/* A relation that is announced within is announced to all, and told again where it is used. */
+START_TEST(prepared_announces)
+{
+    struct err e = ERR_INIT;
+    const struct str before[] = {BEGIN_PREPARE, RELATION_WIDE, INSERT_WIDE, PREPARE, BEGIN_OTHER};
+    for (size_t at = 0; at < sizeof before / sizeof *before; at++)
+        ck_assert_msg(!feed(before[at], 0, &e), "%zu: %s", at, e.msg);
+    ck_assert(!feed(INSERT_WIDE, 0, &e));
+    ck_assert_str_eq(f.k.out.p, "relation v1 s.t d(c*:23/-1 d:23/-1); c s.t v1 #1 new(null null)");
+    ck_assert(!feed(INSERT_WIDE, 0, &e));
+    ck_assert_str_eq(f.k.out.p, "c s.t v1 #2 new(null null)");
+}
+END_TEST
+
 static int relation_refined(void *self, const struct relation *wire, const struct relation **refined,
                             struct err *e)
 {
@@ -265,10 +316,6 @@ static int relation_refused(void *self, const struct relation *wire, const struc
     return err_set(e, E_STOPPED, "test");
 }
 
-static int feed_to(const struct decoder_out *out, struct str bytes, struct err *e)
-{
-    return f.driver->feed(f.d, bytes, 0, &f.scratch, out, e);
-}
 
 #define BEGIN ((struct str){"B\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\7", 21})
 #define RELATION ((struct str){"R\0\0\0\5s\0t\0d\0\1\1c\0\0\0\0\x17\xff\xff\xff\xff", 23})
@@ -362,7 +409,7 @@ END_TEST
 
 START_TEST(options_quote_the_publications)
 {
-    struct decoder_wish wish = {STR("\"a\",\"it's\""), 150000, false};
+    struct decoder_wish wish = {STR("\"a\",\"it's\""), 150000, false, false};
     f.driver->start_options(&wish, &f.k.out);
     ck_assert_str_eq(f.k.out.p, "\"proto_version\" '1', \"publication_names\" '\"a\",\"it''s\"', "
                                 "\"messages\" 'true'");
@@ -392,6 +439,8 @@ Suite *pgoutput_suite(void)
     tcase_add_test(t, real_messages);
     tcase_add_test(t, damaged_streams);
     tcase_add_test(t, older_relation_is_put_back);
+    tcase_add_test(t, prepared_stands_alone);
+    tcase_add_test(t, prepared_announces);
     suite_add_tcase(s, t);
     t = tcase_create("made");
     tcase_add_checked_fixture(t, setup_bad, teardown);

@@ -268,7 +268,7 @@ END_TEST
 START_TEST(options)
 {
     struct buf out = BUF_INIT;
-    const struct decoder_wish wish = {STR("\"p\""), 180000, true};
+    const struct decoder_wish wish = {STR("\"p\""), 180000, true, false};
     f.driver->start_options(&wish, &out);
     ck_assert(strstr(out.p, "include-timestamp") && !strstr(out.p, "publication") && !strstr(out.p, "stream"));
     buf_free(&out);

@@ -17,7 +17,7 @@ static void open_spill(uint64_t max_bytes)
 {
     snprintf(dir, sizeof dir, "/tmp/test_spill.XXXXXX");
     ck_assert(mkdtemp(dir) != NULL);
-    sp = spill_open(dir, max_bytes);
+    sp = spill_open(dir, SPILL_FOLDER, max_bytes);
 }
 
 static void close_spill(void)
@@ -158,9 +158,35 @@ START_TEST(a_folder_that_cannot_be_made_is_told)
 {
     struct err e = ERR_INIT;
     const struct decoder_part part = part_of(7, 7, 1, STR("x"));
-    sp = spill_open("/proc/nowhere", 1 << 20);
+    sp = spill_open("/proc/nowhere", SPILL_FOLDER, 1 << 20);
     ck_assert(spill_add(sp, &part, &e) == -1 && e.code == E_SPILL && strstr(e.msg, "/proc/nowhere/spill"));
     spill_close(sp);
+}
+END_TEST
+
+/* A prepared transaction is there for another process; a file of which nobody knows is not. */
+START_TEST(stays)
+{
+    struct err e = ERR_INIT;
+    uint64_t bytes, none;
+    open_spill(1 << 20);
+    keep(7, 7, 1, STR("one"));
+    keep(8, 8, 2, STR("other"));
+    keep(7, 7, 3, STR("two"));
+    ck_assert(spill_sync(sp, 7, &bytes, &e) == 0 && spill_sync(sp, 9, &none, &e) == 0 && none == 0);
+    spill_leave(sp);
+    sp = spill_open(dir, SPILL_FOLDER, 1 << 20);
+    ck_assert_int_eq(spill_adopt(sp, 7, bytes + 1, &e), -1);
+    ck_assert(e.code == E_CORRUPT && strstr(e.msg, "7"));
+    ck_assert(spill_adopt(sp, 7, bytes, &e) == 0 && spill_adopt(sp, 9, 0, &e) == 0);
+    spill_sweep(sp);
+    ck_assert_int_eq(spill_adopt(sp, 8, 1, &e), -1);
+    ck_assert_uint_eq(spill_bytes(sp), bytes);
+    ck_assert_int_eq(spill_read(sp, 7, &e), 0);
+    expect(1, STR("one"));
+    expect(3, STR("two"));
+    expect_end();
+    close_spill();
 }
 END_TEST
 
@@ -172,5 +198,6 @@ TCase *case_spill(void)
     tcase_add_test(t, leftovers_go);
     tcase_add_test(t, damage_is_told);
     tcase_add_test(t, a_folder_that_cannot_be_made_is_told);
+    tcase_add_test(t, stays);
     return t;
 }
