@@ -15,7 +15,13 @@
 #include "schemas/event.h"
 #include "schemas/registry.h"
 
+/* How values travel: Debezium's decimal.handling.mode, time.precision.mode, interval.handling.mode,
+ * binary.handling.mode and hstore.handling.mode. AUTO: PostgreSQL's text in sane, Debezium's default in strict. */
 enum decimal_mode { DECIMAL_PRECISE, DECIMAL_DOUBLE, DECIMAL_STRING };
+enum time_mode { TIMES_ADAPTIVE, TIMES_MICROSECONDS, TIMES_NANOSECONDS, TIMES_CONNECT, TIMES_ISOSTRING };
+enum interval_mode { INTERVAL_AUTO, INTERVAL_NUMERIC, INTERVAL_STRING, INTERVAL_POSTGRES };
+enum binary_mode { BINARY_BYTES, BINARY_BASE64, BINARY_BASE64_URL, BINARY_HEX };
+enum hstore_mode { HSTORE_AUTO, HSTORE_JSON, HSTORE_MAP, HSTORE_TEXT };
 
 struct envelope_options {
     struct str prefix;           /* topic prefix: config name */
@@ -23,6 +29,10 @@ struct envelope_options {
     struct str version;          /* source.version */
     bool strict;
     enum decimal_mode decimal;
+    enum time_mode time;
+    enum interval_mode interval;
+    enum binary_mode binary;
+    enum hstore_mode hstore;
     bool tombstones;             /* a tombstone after each delete */
     bool transactions;           /* rows tell their place in the transaction; see envelope_mark */
     struct str placeholder;      /* unchanged TOAST; empty = "__debezium_unavailable_value" */
@@ -63,7 +73,7 @@ void envelope_passed(struct envelope_writer *w, uint64_t end_lsn);
 /* How a column's values travel: in a type of their own, as PostgreSQL's text, or (strict) not at all, as Debezium has
  * no converter for the type. */
 enum column_way { COLUMN_MAPPED, COLUMN_TEXT, COLUMN_LEFT_OUT };
-enum column_way envelope_column_way(const struct column *column, bool strict);
+enum column_way envelope_column_way(const struct column *column, const struct envelope_options *o);
 
 /* Debezium's topic of a table: "<prefix>.<space>.<name>", other characters than [A-Za-z0-9._-]
  * replaced by '_', at most 249 bytes. */

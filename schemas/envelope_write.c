@@ -90,10 +90,10 @@ void envelope_writer_close(struct envelope_writer *w)
         }
     }
     struct buf *all[] = {&w->key, &w->value, &w->headers, &w->json, &w->unchanged, &w->special[0],
-                         &w->special[1], &w->absent[0], &w->absent[1], &w->types.element,
-                         &w->types.digits, &w->types.text, &w->types.json};
+                         &w->special[1], &w->absent[0], &w->absent[1]};
     for (size_t at = 0; at < sizeof all / sizeof *all; at++)
         buf_free(all[at]);
+    type_writer_reset(&w->types, 0);
     arena_free(&w->arena);
     free(w);
 }
@@ -210,16 +210,18 @@ static void note_special(struct buf *list, struct str name, const struct value *
         buf_add_text(list, "null");
 }
 
-/* A SET value's Avro bytes, or the empty value; false when a header must tell the real one. */
-static bool put_set(struct envelope_writer *w, const struct column_plan *p, struct str text)
+/* A SET value's Avro bytes behind its branch; false when it has none and nothing was written. Where w->types.inexact is
+ * set, a header must tell the real value. */
+static bool put_set(struct envelope_writer *w, const struct column_plan *p, struct str text, bool required)
 {
     struct buf *out = w->types.out;
     size_t begin = out->len;
     w->types.inexact = false;
+    if (!required)
+        buf_add_char(out, (char) p->set_branch);
     if (codec_write(&w->types, &p->codec, text))
-        return !w->types.inexact;
+        return true;
     out->len = begin;
-    buf_add_str(out, p->zero);
     return false;
 }
 
@@ -243,10 +245,12 @@ static void put_column(struct envelope_writer *w, const struct column_plan *p, c
         state = VALUE_NULL;
     switch (state) {
     case VALUE_SET:
-        if (!p->required)
-            buf_add_char(out, (char) p->set_branch);
-        if (!put_set(w, p, value->text))
+        if (!put_set(w, p, value->text, p->required)) {
+            buf_add_str(out, p->refused);
             note_special(&w->special[after], p->listed, value);
+        } else if (w->types.inexact) {
+            note_special(&w->special[after], p->listed, value);
+        }
         break;
     case VALUE_NULL: /* a NOT NULL column: the row is older than the catalog that said so */
         put_null(w, p, value, after);
@@ -469,10 +473,12 @@ static void put_key(struct job *j, const struct value *row)
             buf_reset(&w->key);
             return;
         }
+        if (set && put_set(w, p, value->text, p->key_required))
+            continue;
         if (!p->key_required)
             buf_add_char(&w->key, (char) (set ? p->set_branch : p->null_branch));
-        if (set)
-            (void) put_set(w, p, value->text); /* the row itself tells what does not fit */
+        if (set) /* the row itself tells what does not fit */
+            buf_add_str(&w->key, p->zero);
         else if (p->key_required)
             buf_add_str(&w->key, p->required ? p->absent : p->zero);
     }
@@ -509,13 +515,13 @@ static struct str key_json(struct envelope_writer *w, const struct plan *plan, c
 static void begin_event(struct envelope_writer *w)
 {
     struct buf *all[] = {&w->value, &w->headers, &w->unchanged, &w->special[0], &w->special[1],
-                         &w->absent[0], &w->absent[1], &w->types.element, &w->types.digits,
-                         &w->types.text, &w->types.json};
+                         &w->absent[0], &w->absent[1]};
     for (size_t at = 0; at < sizeof all / sizeof *all; at++) {
         if (all[at]->room > KEEP_BYTES)
             buf_free(all[at]);
         buf_reset(all[at]);
     }
+    type_writer_reset(&w->types, KEEP_BYTES);
 }
 
 static int put_event(struct job *j, struct str topic, bool tombstone, struct err *e)

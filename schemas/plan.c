@@ -53,14 +53,20 @@ static void put_json(struct buf *out, const char *avro, struct str bytes)
     }
 }
 
+/* A number of a column with a scale, as PostgreSQL would print it there. */
+static struct str rescaled(struct arena *a, const struct column_plan *p, struct str text)
+{
+    bool number = p->column->kind == TYPE_NUMERIC || p->column->kind == TYPE_MONEY;
+    return number ? schema_rescale(a, text, p->codec.scale) : text;
+}
+
 static void plan_default(struct arena *a, struct column_plan *p, struct type_writer *w)
 {
     struct str text;
     if (!p->codec.strict || p->codec.repr == &repr_table[REPR_VARIABLE]
         || !schema_default(a, p->column, &text))
         return;
-    if (repr_is_decimal(p->codec.repr))
-        text = schema_rescale(a, text, p->codec.scale);
+    text = rescaled(a, p, text);
     buf_reset(w->out);
     buf_add_char(w->out, 0); /* the branch of the default stands first */
     if (!codec_write(w, &p->codec, text))
@@ -84,8 +90,7 @@ static bool write_fallback(struct arena *a, const struct column_plan *p, struct 
         return false;
     if (!p->standard.len || !schema_default(a, p->column, &text))
         text = p->codec.repr->fallback;
-    if (repr_is_decimal(p->codec.repr))
-        text = schema_rescale(a, text, p->codec.scale);
+    text = rescaled(a, p, text);
     struct codec constant = p->codec;
     if (!p->standard.len && constant.repr == &repr_table[REPR_ZONED_TIMESTAMP])
         constant.scale = 0;
@@ -130,6 +135,16 @@ static void put_branch(struct type_writer *w, const struct codec *c)
         avro_put_long(w->out, !c->element_null);
 }
 
+/* The element's bytes are those of the placeholder, or one of its bytes each. Other forms of date and bytea are none
+ * that Debezium's own placeholder fits, nor ours. */
+static bool fits_placeholder(const struct column_plan *p, bool bytewise)
+{
+    const struct repr *repr = p->codec.repr;
+    if (bytewise)
+        return repr->write == write_int4 || repr->write == write_int8 || repr == &repr_table[REPR_DATE];
+    return p->column->kind != TYPE_BYTEA || repr == &repr_table[REPR_BYTES];
+}
+
 /* Arrays that can hold the placeholder, one element or, for integers, its bytes. */
 static bool write_placeholder_array(struct type_writer *w, const struct column_plan *p,
                                     struct str placeholder)
@@ -140,6 +155,8 @@ static bool write_placeholder_array(struct type_writer *w, const struct column_p
     if (kind == TYPE_UUID && placeholder_uuid(placeholder, uuid))
         placeholder = (struct str){uuid, 36};
     else if (kind != TYPE_TEXT && kind != TYPE_JSON && kind != TYPE_BYTEA && !bytewise)
+        return false;
+    if (!fits_placeholder(p, bytewise))
         return false;
     avro_put_long(w->out, bytewise ? (int64_t) placeholder.len : 1);
     for (size_t at = 0; bytewise && at < placeholder.len; at++) {
@@ -154,21 +171,54 @@ static bool write_placeholder_array(struct type_writer *w, const struct column_p
     return true;
 }
 
+/* The placeholder in a column that is no array; false when its type cannot hold it. */
+static bool write_placeholder(struct arena *a, struct type_writer *w, const struct column_plan *p,
+                              struct str placeholder)
+{
+    const struct repr *repr = p->codec.repr;
+    if (repr == &repr_table[REPR_HSTORE])
+        placeholder = arena_printf(a, "{\"%.*s\":\"%.*s\"}", STR_ARG(placeholder), STR_ARG(placeholder));
+    if (repr == &repr_table[REPR_HSTORE_MAP]) {
+        avro_put_long(w->out, 1);
+        avro_put_bytes(w->out, placeholder);
+        avro_put_long(w->out, 1);
+        avro_put_bytes(w->out, placeholder);
+        avro_put_long(w->out, 0);
+        return true;
+    }
+    if (repr->write != write_string && repr->write != write_numeric_string && repr->write != write_bytes
+        && repr->write != write_hex && repr != &repr_table[REPR_HSTORE])
+        return false;
+    avro_put_bytes(w->out, placeholder);
+    return true;
+}
+
 static void plan_unchanged(struct arena *a, struct column_plan *p, struct type_writer *w,
                            struct str placeholder)
 {
     const struct repr *repr = p->codec.repr;
+    bool base64 = repr == &repr_table[REPR_BASE64] || repr == &repr_table[REPR_BASE64_URL];
+    buf_reset(w->out);
+    if (base64 && !p->codec.array && !p->required) { /* as Debezium, since the placeholder is no base64 */
+        p->unchanged = p->null;
+        return;
+    }
+    if (!p->required)
+        buf_add_char(w->out, (char) p->set_branch);
+    if (p->codec.array ? !write_placeholder_array(w, p, placeholder) : !write_placeholder(a, w, p, placeholder))
+        buf_add_str(w->out, p->zero);
+    p->unchanged = keep(a, w);
+}
+
+/* A value that the type cannot hold: the empty one, or, where Debezium has NULL for a moment outside its nanoseconds, that. */
+static void plan_refused(struct arena *a, struct column_plan *p, struct type_writer *w)
+{
     buf_reset(w->out);
     if (!p->required)
         buf_add_char(w->out, (char) p->set_branch);
-    if (repr == &repr_table[REPR_HSTORE])
-        placeholder = arena_printf(a, "{\"%.*s\":\"%.*s\"}", STR_ARG(placeholder), STR_ARG(placeholder));
-    bool text = repr->write == write_string || repr->write == write_bytes || repr->write == write_hstore;
-    if (p->codec.array ? !write_placeholder_array(w, p, placeholder) : !text)
-        buf_add_str(w->out, p->zero);
-    else if (!p->codec.array)
-        avro_put_bytes(w->out, placeholder);
-    p->unchanged = keep(a, w);
+    buf_add_str(w->out, p->zero);
+    bool null = p->codec.strict && !p->required && !p->codec.array && p->codec.repr == &repr_table[REPR_TIMESTAMP_NS];
+    p->refused = null ? p->null : keep(a, w);
 }
 
 /* ---- columns and key ---- */
@@ -194,11 +244,9 @@ static void plan_column(struct arena *a, const struct column *column,
     p->set_branch = p->standard.len ? 0 : 2;
     plan_absent(a, p, &w);
     plan_unchanged(a, p, &w, plan_placeholder(o));
+    plan_refused(a, p, &w);
     buf_free(&out);
-    buf_free(&w.element);
-    buf_free(&w.digits);
-    buf_free(&w.text);
-    buf_free(&w.json);
+    type_writer_reset(&w, 0);
 }
 
 static int check_names(const struct plan *plan, struct err *e)

@@ -21,6 +21,7 @@ struct column_plan {
     struct str standard;  /* strict: JSON of the column's default; empty when it has none */
     uint8_t null_branch, set_branch; /* the byte in front when it is a union */
     struct str zero;      /* value that stands where a header has the real one; no branch */
+    struct str refused;   /* in Value, for a value that the type cannot hold; branch included */
     struct str null;      /* for NULL, when it is no required one; branch included. strict: Debezium's converter
                            * takes the default instead */
     struct str absent;    /* for a column that the event does not have; branch included */

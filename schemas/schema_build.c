@@ -116,13 +116,17 @@ static void put_source_params(struct buf *out, const struct column *c)
 }
 
 /* What a reader needs to have the column again as it was. */
-static void put_our_params(struct buf *out, const struct column *c)
+static void put_our_params(struct buf *out, const struct column_plan *p)
 {
+    const struct column *c = p->column;
+    const char *form = binary_form_name(p->codec.repr);
     put_param(out, PARAM_COLUMN "type", c->type_sql);
     put_param(out, PARAM_COLUMN "type_name", c->type_name);
     put_param(out, PARAM_COLUMN "kind", str_of(type_kind_name(c->kind)));
     if (c->array)
         put_param(out, PARAM_COLUMN "array", STR("true"));
+    if (form)
+        put_param(out, PARAM_COLUMN "form", str_of(form));
     if (c->typmod != -1)
         put_int_param(out, PARAM_COLUMN "typmod", c->typmod);
     put_int_param(out, PARAM_COLUMN "oid", c->type_oid);
@@ -149,7 +153,7 @@ static void put_column_params(const struct builder *b, struct buf *out, const st
     if (b->plan->options->strict)
         return;
     put_source_params(out, p->column);
-    put_our_params(out, p->column);
+    put_our_params(out, p);
 }
 
 static void put_params(struct buf *out, const struct buf *params)
@@ -159,6 +163,18 @@ static void put_params(struct buf *out, const struct buf *params)
 }
 
 /* ---- types ---- */
+
+/* Avro's name for a type that is Kafka Connect's own. */
+static const char *logical_type(const struct repr *repr)
+{
+    if (repr_is_decimal(repr))
+        return "decimal";
+    if (repr == &repr_table[REPR_CONNECT_DATE])
+        return "date";
+    if (repr == &repr_table[REPR_CONNECT_TIME])
+        return "time-millis";
+    return repr == &repr_table[REPR_CONNECT_TIMESTAMP] ? "timestamp-millis" : NULL;
+}
 
 /* Properties behind "type", "items" or "fields"; nothing for a plain type. */
 static void put_props(struct buf *out, const struct column_plan *p, const struct buf *params,
@@ -178,13 +194,16 @@ static void put_props(struct buf *out, const struct column_plan *p, const struct
         buf_addf(out, ",\"connect.name\":\"%s\"", repr->connect_name);
     if (repr->connect_type)
         buf_addf(out, ",\"connect.type\":\"%s\"", repr->connect_type);
-    if (repr_is_decimal(repr))
-        buf_add_text(out, ",\"logicalType\":\"decimal\"");
+    const char *logical = logical_type(repr);
+    if (logical)
+        buf_addf(out, ",\"logicalType\":\"%s\"", logical);
 }
 
-/* What is in front of the properties of the two types that are records. */
-static const char *record_head(const struct repr *repr)
+/* What is in front of the properties of the types that have parts. */
+static const char *compound_head(const struct repr *repr)
 {
+    if (repr == &repr_table[REPR_HSTORE_MAP])
+        return "{\"type\":\"map\",\"values\":[\"null\",\"string\"]";
     if (repr == &repr_table[REPR_POINT])
         return "{\"type\":\"record\",\"name\":\"Point\",\"namespace\":\"io.debezium.data.geometry\",\"fields\":["
                "{\"name\":\"x\",\"type\":\"double\"},{\"name\":\"y\",\"type\":\"double\"},{\"name\":\"wkb\",\"type\":"
@@ -200,16 +219,16 @@ static bool put_value_type(struct builder *b, const struct column_plan *p, const
 {
     const struct repr *repr = p->codec.repr;
     struct buf props = BUF_INIT;
-    bool record = strcmp(repr->avro, "record") == 0;
+    bool record = strcmp(repr->avro, "record") == 0, compound = record || strcmp(repr->avro, "map") == 0;
     bool *seen = &b->seen[repr - repr_table];
     if (record && *seen) {
         buf_addf(b->out, "\"%s\"", repr->connect_name);
         return true;
     }
     put_props(&props, p, params, item);
-    if (record) {
-        buf_add_text(b->out, record_head(repr));
-        *seen = true;
+    if (compound) {
+        buf_add_text(b->out, compound_head(repr));
+        *seen = record;
     } else if (props.len) {
         buf_addf(b->out, "{\"type\":\"%s\"", repr->avro);
     } else {
@@ -217,7 +236,7 @@ static bool put_value_type(struct builder *b, const struct column_plan *p, const
     }
     if (repr_is_decimal(repr))
         buf_addf(b->out, ",\"scale\":%d,\"precision\":%d", p->codec.scale, p->codec.precision ? p->codec.precision : 64);
-    if (props.len || record) {
+    if (props.len || compound) {
         buf_add_str(b->out, buf_str(&props));
         buf_add_char(b->out, '}');
     }

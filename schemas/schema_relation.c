@@ -44,6 +44,22 @@ static const struct derived {
     [REPR_LTREE] = {TYPE_TEXT, 25, 1009, -1, "text", "text"},
     [REPR_HSTORE] = {TYPE_JSON, 114, 199, -1, "json", "json"},
     [REPR_POINT] = {TYPE_POINT, 600, 1017, -1, "point", "point"},
+    [REPR_TIME_NS] = {TYPE_TIME, 1083, 1183, -1, "time", "time without time zone"},
+    [REPR_TIMESTAMP_NS] = {TYPE_TIMESTAMP, 1114, 1115, -1, "timestamp", "timestamp without time zone"},
+    [REPR_CONNECT_DATE] = {TYPE_DATE, 1082, 1182, -1, "date", "date"},
+    [REPR_CONNECT_TIME] = {TYPE_TIME, 1083, 1183, -1, "time", "time without time zone"},
+    [REPR_CONNECT_TIMESTAMP] = {TYPE_TIMESTAMP, 1114, 1115, -1, "timestamp", "timestamp without time zone"},
+    [REPR_ISO_DATE] = {TYPE_DATE, 1082, 1182, -1, "date", "date"},
+    [REPR_ISO_TIME] = {TYPE_TIME, 1083, 1183, -1, "time", "time without time zone"},
+    [REPR_ISO_TIMESTAMP] = {TYPE_TIMESTAMP, 1114, 1115, -1, "timestamp", "timestamp without time zone"},
+    [REPR_ISO_INTERVAL] = {TYPE_INTERVAL, 1186, 1187, -1, "interval", "interval"},
+    [REPR_BASE64] = {TYPE_BYTEA, 17, 1001, -1, "bytea", "bytea"},
+    [REPR_BASE64_URL] = {TYPE_BYTEA, 17, 1001, -1, "bytea", "bytea"},
+    [REPR_HEX] = {TYPE_BYTEA, 17, 1001, -1, "bytea", "bytea"},
+    [REPR_HSTORE_MAP] = {TYPE_TEXT, 25, 1009, -1, "text", "text"},
+    [REPR_NUMERIC_STRING] = {TYPE_TEXT, 25, 1009, -1, "text", "text"},
+    [REPR_MONEY_DOUBLE] = {TYPE_NUMERIC, 1700, 1231, -1, "numeric", "numeric"},
+    [REPR_MONEY_STRING] = {TYPE_TEXT, 25, 1009, -1, "text", "text"},
 };
 
 static const char *avro_name(enum avro_type type)
@@ -57,7 +73,8 @@ static const char *avro_name(enum avro_type type)
     case AVRO_T_STRING: return "string";
     case AVRO_T_BYTES: return "bytes";
     case AVRO_T_RECORD: return "record";
-    case AVRO_T_NULL: case AVRO_T_ENUM: case AVRO_T_FIXED: case AVRO_T_ARRAY: case AVRO_T_MAP:
+    case AVRO_T_MAP: return "map";
+    case AVRO_T_NULL: case AVRO_T_ENUM: case AVRO_T_FIXED: case AVRO_T_ARRAY:
     case AVRO_T_UNION: case AVRO_T_NAME: return "";
     }
     return "";
@@ -100,6 +117,24 @@ static bool is_point(const struct avro_schema *s, const struct avro_node *n)
         && schema_optional(s, schema_kid(s, n, 3), &srid) == 0 && s->nodes[srid].type == AVRO_T_INT;
 }
 
+/* hstore's: of null or a string. */
+static bool is_hstore_map(const struct avro_schema *s, const struct avro_node *n)
+{
+    int value;
+    return schema_optional(s, schema_kid(s, n, 0), &value) == 0 && s->nodes[value].type == AVRO_T_STRING;
+}
+
+/* The parts of a type that has some are those that its reader takes. */
+static bool parts_fit(const struct avro_schema *s, const struct avro_node *n, enum repr_id id)
+{
+    switch (id) {
+    case REPR_VARIABLE: return is_variable(s, n);
+    case REPR_POINT: return is_point(s, n);
+    case REPR_HSTORE_MAP: return is_hstore_map(s, n);
+    default: return id != REPR_COUNT;
+    }
+}
+
 /* The length that Bits carries as a parameter. */
 static int bits_length(const struct avro_node *n)
 {
@@ -117,8 +152,7 @@ static bool codec_of_node(const struct avro_schema *s, int node, struct codec *c
         n = &s->nodes[node];
     }
     *id = repr_find(n);
-    if (*id == REPR_COUNT || c->element_null < -1 || (*id == REPR_VARIABLE && !is_variable(s, n))
-        || (*id == REPR_POINT && !is_point(s, n)))
+    if (c->element_null < -1 || !parts_fit(s, n, *id))
         return false;
     c->repr = &repr_table[*id];
     const json_t *scale = json_object_get(n->json, "scale");
@@ -183,6 +217,24 @@ static void describe_column(struct column *c, const json_t *params)
     c->name = param(params, "__debezium.source.column.name");
 }
 
+/* What the kind of a described column says of its representation that the Avro type does not. */
+static bool refine_codec(const struct column *column, const json_t *params, enum repr_id id, struct codec *c)
+{
+    int scale, precision;
+    if (column->kind == TYPE_NUMERIC && id == REPR_FLOAT8) {
+        c->repr = &repr_table[REPR_NUMERIC_DOUBLE];
+        c->scale = typmod_numeric(column->typmod, &precision, &scale) ? scale : -1;
+    } else if (column->kind == TYPE_HSTORE && id == REPR_JSON) {
+        c->repr = &repr_table[REPR_HSTORE];
+    } else if (column->kind == TYPE_BYTEA && id == REPR_STRING) {
+        enum repr_id form = binary_form_find(param(params, PARAM_COLUMN "form"));
+        if (form == REPR_COUNT)
+            return false; /* a text of which nobody knows the bytes */
+        c->repr = &repr_table[form];
+    }
+    return true;
+}
+
 /* One field of Value: how to read it and what column it is. */
 static int read_field(const struct relation_parts *parts, int at, struct column_reader *reader,
                       struct column *column, struct arena *a)
@@ -201,15 +253,10 @@ static int read_field(const struct relation_parts *parts, int at, struct column_
     column->name = schema_text(field, "name");
     column->not_null = reader->null_branch == -1;
     derive_column(column, id, &reader->codec, a);
-    if (param(params, PARAM_COLUMN "kind").len) {
-        int scale, precision;
-        describe_column(column, params);
-        if (column->kind == TYPE_NUMERIC && id == REPR_FLOAT8) {
-            reader->codec.repr = &repr_table[REPR_NUMERIC_DOUBLE];
-            reader->codec.scale = typmod_numeric(column->typmod, &precision, &scale) ? scale : -1;
-        }
-    }
-    return 0;
+    if (!param(params, PARAM_COLUMN "kind").len)
+        return 0;
+    describe_column(column, params);
+    return refine_codec(column, params, id, &reader->codec) ? 0 : -1;
 }
 
 /* ---- the relation ---- */

@@ -32,18 +32,8 @@ static void print(struct walk *w, const char *text)
 
 static void print_base64(struct buf *out, struct str s)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const uint8_t *p = (const uint8_t *) s.p;
     buf_add_char(out, '"');
-    for (size_t at = 0; at < s.len; at += 3) {
-        size_t have = s.len - at < 3 ? s.len - at : 3;
-        uint32_t bits = (uint32_t) p[at] << 16;
-        bits |= have > 1 ? (uint32_t) p[at + 1] << 8 : 0;
-        bits |= have > 2 ? p[at + 2] : 0;
-        char four[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                        have > 1 ? digits[bits >> 6 & 63] : '=', have > 2 ? digits[bits & 63] : '='};
-        buf_add(out, four, 4);
-    }
+    put_base64(out, s);
     buf_add_char(out, '"');
 }
 

@@ -28,21 +28,25 @@
 #define DECIMAL_MAX_BYTES 65536
 /* More digits behind the point than PostgreSQL ever prints (16,383). */
 #define DECIMAL_MAX_SCALE 20000
+/* Pairs of an hstore in a map or JSON; one with more is told in a header. */
+#define HSTORE_MAX_PAIRS (1u << 22)
+
+struct type_reader {
+    struct cursor in;
+    struct buf element;
+    struct buf digits; /* limbs of a long number, pairs of an hstore, bytes of base64 */
+    bool stand_in; /* met a Decimal of no bytes, or a text that no value has: right only when a header holds the value */
+};
 
 /* Memory of a writer, kept between rows. */
 struct type_writer {
     struct buf *out;
     struct buf element; /* unescaped array element */
-    struct buf digits;  /* limbs of a long number */
-    struct buf text, json; /* hstore */
+    struct buf digits;  /* limbs of a long number, pairs of an hstore */
+    struct buf text, json; /* hstore; text also: the bytes of base64 */
+    struct type_reader back; /* what was written, read again; and its text */
+    struct buf again;
     bool inexact;       /* what was written stands for the value but does not give its text back */
-};
-
-struct type_reader {
-    struct cursor in;
-    struct buf element;
-    struct buf digits;
-    bool stand_in; /* met a Decimal of no bytes: right only when a header holds the value */
 };
 
 struct codec;
@@ -63,10 +67,21 @@ enum repr_id {
     REPR_BYTES, REPR_DATE, REPR_TIME_MS, REPR_TIME_US, REPR_TIMESTAMP_MS, REPR_TIMESTAMP_US,
     REPR_ZONED_TIMESTAMP, REPR_ZONED_TIME, REPR_DURATION, REPR_BIT, REPR_BITS, REPR_MONEY, REPR_XML, REPR_TSVECTOR,
     REPR_LTREE, REPR_HSTORE, REPR_POINT,
+    REPR_TIME_NS, REPR_TIMESTAMP_NS, REPR_CONNECT_DATE, REPR_CONNECT_TIME, REPR_CONNECT_TIMESTAMP,
+    REPR_ISO_DATE, REPR_ISO_TIME, REPR_ISO_TIMESTAMP, REPR_ISO_INTERVAL,
+    REPR_BASE64, REPR_BASE64_URL, REPR_HEX, REPR_HSTORE_MAP, REPR_NUMERIC_STRING, REPR_MONEY_DOUBLE,
+    REPR_MONEY_STRING,
     REPR_COUNT
 };
 
 extern const struct repr repr_table[REPR_COUNT];
+
+/* Whether the bytes of a form give the text back. */
+enum trust {
+    TRUST_WRITER,  /* always, or the writer says when they do not */
+    TRUST_CHECKED, /* what was written is read back and compared, value by value */
+    TRUST_NEVER,   /* a reader cannot know what they are */
+};
 
 struct codec {
     const struct repr *repr; /* of the element when array */
@@ -74,6 +89,7 @@ struct codec {
                      * Bit strings: length */
     int precision;  /* decimals: digits in all; 0 unknown */
     bool strict;
+    enum trust trust;
     bool array;
     int element_null; /* array: index of null in the element's union; -1 when it is no union */
 };
@@ -83,6 +99,13 @@ struct codec codec_choose(const struct column *column, const struct envelope_opt
 /* Debezium leaves the column out of its events: a type that it has no converter for. */
 bool strict_omits(const struct column *column);
 bool repr_is_decimal(const struct repr *repr);
+/* A form of bytea that is a plain string in a schema, by the name that it has in a parameter; REPR_COUNT when it is none. */
+enum repr_id binary_form_find(struct str name);
+/* That name; NULL for other representations. */
+const char *binary_form_name(const struct repr *repr);
+
+/* Forget the contents of a writer's memory; what is larger than keep is given back, with keep 0 all. */
+void type_writer_reset(struct type_writer *w, size_t keep);
 
 /* A SET value; false when the type cannot hold it exactly (or at all): take back what was written. */
 bool codec_write(struct type_writer *w, const struct codec *c, struct str text);
@@ -111,6 +134,16 @@ void put_float_text(struct buf *text, double value, bool single);
 void put_plain_text(struct buf *text, double value, int scale);
 /* An unscaled big-endian integer and its scale as plain text; false when out of bounds. */
 bool put_decimal_text(struct buf *digits, struct str unscaled, int scale, struct buf *text);
+/* Digits at the front of s, at least low and at most high of them; -1 when there are fewer. */
+int64_t take_number(struct str *s, size_t low, size_t high);
+/* c at the front of s, which is passed over. */
+bool take_char(struct str *s, char c);
+/* SS[.ffffff] at the front of s, and how many digits stood behind the point. */
+bool take_seconds(struct str *s, int64_t *us, int *digits);
+/* HH:MM:SS and a fraction: digits < 0 prints as many as are needed, else exactly so many. */
+void put_clock(struct buf *text, int64_t us, int digits);
+/* Bytes in base64, filled up with '='. */
+void put_base64(struct buf *out, struct str bytes);
 
 /* The writers and readers of repr_table, as struct repr says: a writer appends Avro bytes, a reader
  * appends PostgreSQL text; false as said at the head of this file. */
@@ -132,6 +165,7 @@ bool write_variable(struct type_writer *w, const struct codec *c, struct str tex
 bool read_variable(struct type_reader *r, const struct codec *c, struct buf *text);
 bool write_numeric_double(struct type_writer *w, const struct codec *c, struct str text);
 bool read_numeric_double(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_numeric_string(struct type_writer *w, const struct codec *c, struct str text);
 bool write_string(struct type_writer *w, const struct codec *c, struct str text);
 bool read_string(struct type_reader *r, const struct codec *c, struct buf *text);
 bool write_bytes(struct type_writer *w, const struct codec *c, struct str text);
@@ -158,7 +192,32 @@ bool read_bits(struct type_reader *r, const struct codec *c, struct buf *text);
 bool write_money(struct type_writer *w, const struct codec *c, struct str text);
 bool write_point(struct type_writer *w, const struct codec *c, struct str text);
 bool read_point(struct type_reader *r, const struct codec *c, struct buf *text);
-bool write_hstore(struct type_writer *w, const struct codec *c, struct str text);
+bool write_hstore_json(struct type_writer *w, const struct codec *c, struct str text);
+bool read_hstore_json(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_hstore_map(struct type_writer *w, const struct codec *c, struct str text);
+bool read_hstore_map(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_time_ns(struct type_writer *w, const struct codec *c, struct str text);
+bool read_time_ns(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_timestamp_ns(struct type_writer *w, const struct codec *c, struct str text);
+bool read_timestamp_ns(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_connect_time(struct type_writer *w, const struct codec *c, struct str text);
+bool write_connect_timestamp(struct type_writer *w, const struct codec *c, struct str text);
+bool write_iso_date(struct type_writer *w, const struct codec *c, struct str text);
+bool read_iso_date(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_iso_time(struct type_writer *w, const struct codec *c, struct str text);
+bool read_iso_time(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_iso_timestamp(struct type_writer *w, const struct codec *c, struct str text);
+bool read_iso_timestamp(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_iso_interval(struct type_writer *w, const struct codec *c, struct str text);
+bool read_iso_interval(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_base64(struct type_writer *w, const struct codec *c, struct str text);
+bool read_base64(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_base64_url(struct type_writer *w, const struct codec *c, struct str text);
+bool read_base64_url(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_hex(struct type_writer *w, const struct codec *c, struct str text);
+bool read_hex(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_money_double(struct type_writer *w, const struct codec *c, struct str text);
+bool write_money_string(struct type_writer *w, const struct codec *c, struct str text);
 bool write_array(struct type_writer *w, const struct codec *c, struct str text);
 bool read_array(struct type_reader *r, const struct codec *c, struct buf *text);
 

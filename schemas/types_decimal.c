@@ -344,3 +344,19 @@ bool read_numeric_double(struct type_reader *r, const struct codec *c, struct bu
     put_plain_text(text, avro_get_double(&r->in), c->scale);
     return !r->in.failed;
 }
+
+/* ---- as a string, in strict ---- */
+
+/* Debezium's names for what is no number. */
+bool write_numeric_string(struct type_writer *w, const struct codec *c, struct str text)
+{
+    static const struct { const char *ours, *theirs; } names[] = {
+        {"NaN", "NAN"}, {"Infinity", "POSITIVE_INFINITY"}, {"-Infinity", "NEGATIVE_INFINITY"},
+    };
+    for (size_t at = 0; at < sizeof names / sizeof *names; at++)
+        if (str_is(text, names[at].ours)) {
+            w->inexact = true;
+            text = str_of(names[at].theirs);
+        }
+    return write_string(w, c, text);
+}

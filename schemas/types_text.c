@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Texts, bytea and one-dimensional arrays.
+ * Texts and one-dimensional arrays.
  */
 #include "schemas/types.h"
 
@@ -16,53 +16,6 @@ bool read_string(struct type_reader *r, const struct codec *c, struct buf *text)
     (void) c;
     buf_add_str(text, avro_get_bytes(&r->in));
     return !r->in.failed;
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* bytea_output hex: \x and two lower-case digits a byte. */
-bool write_bytes(struct type_writer *w, const struct codec *c, struct str text)
-{
-    (void) c;
-    if (text.len % 2 || !str_starts(text, "\\x"))
-        return false;
-    size_t len = text.len / 2 - 1;
-    avro_put_long(w->out, (int64_t) len);
-    char *to = buf_grow(w->out, len);
-    if (!to)
-        return false;
-    int bad = 0;
-    for (size_t at = 0; at < len; at++) {
-        int high = hex_digit(text.p[2 + 2 * at]), low = hex_digit(text.p[3 + 2 * at]);
-        bad |= high | low;
-        to[at] = (char) (high * 16 + low);
-    }
-    w->out->len += len;
-    return bad >= 0;
-}
-
-bool read_bytes(struct type_reader *r, const struct codec *c, struct buf *text)
-{
-    (void) c;
-    static const char digits[] = "0123456789abcdef";
-    struct str bytes = avro_get_bytes(&r->in);
-    char *to = r->in.failed ? NULL : buf_grow(text, 2 + 2 * bytes.len);
-    if (!to)
-        return false;
-    *to++ = '\\';
-    *to++ = 'x';
-    for (size_t at = 0; at < bytes.len; at++) {
-        *to++ = digits[(uint8_t) bytes.p[at] >> 4];
-        *to++ = digits[bytes.p[at] & 15];
-    }
-    text->len += 2 + 2 * bytes.len;
-    text->p[text->len] = 0;
-    return true;
 }
 
 /* ---- arrays ---- */
@@ -142,6 +95,27 @@ static bool take_item(struct type_writer *w, struct str *inner, struct item *ite
     return true;
 }
 
+/* Debezium has NULL for a moment outside its nanoseconds. */
+static bool null_instead(const struct codec *c)
+{
+    return c->strict && c->element_null >= 0 && c->repr == &repr_table[REPR_TIMESTAMP_NS];
+}
+
+static bool write_item(struct type_writer *w, const struct codec *c, const struct item *item)
+{
+    size_t begin = w->out->len;
+    if (c->element_null >= 0)
+        avro_put_long(w->out, item->null ? c->element_null : !c->element_null);
+    if (item->null || c->repr->write(w, c, item->text))
+        return true;
+    if (!null_instead(c))
+        return false;
+    w->out->len = begin;
+    avro_put_long(w->out, c->element_null);
+    w->inexact = true;
+    return true;
+}
+
 /* Only "{...}" with one dimension and bounds from 1; "[0:2]={...}" says other bounds. */
 bool write_array(struct type_writer *w, const struct codec *c, struct str text)
 {
@@ -155,9 +129,7 @@ bool write_array(struct type_writer *w, const struct codec *c, struct str text)
         struct item item;
         if (!take_item(w, &inner, &item) || (item.null && c->element_null < 0))
             return false;
-        if (c->element_null >= 0)
-            avro_put_long(w->out, item.null ? c->element_null : !c->element_null);
-        if (!item.null && !c->repr->write(w, c, item.text))
+        if (!write_item(w, c, &item))
             return false;
     }
     avro_put_long(w->out, 0);

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * date, time, timestamp, timestamptz; for strict also timetz and interval.
+ * date, time, timestamp, timestamptz; for strict also timetz. Intervals: types_interval.c.
  *
  * Texts are PostgreSQL's with DateStyle ISO: "0044-03-15 12:00:00.5+00 BC". Days are counted in the
  * proleptic Gregorian calendar as PostgreSQL does (Hinnant's closed formulas, no tables, no loops).
  */
 #include <inttypes.h>
-#include <math.h>
 
 #include "schemas/types.h"
 
@@ -48,8 +47,7 @@ static struct ymd ymd_of(int64_t days)
 
 /* ---- parsing ---- */
 
-/* Digits at the front of s, at least low and at most high of them; -1 when there are fewer. */
-static int64_t take_number(struct str *s, size_t low, size_t high)
+int64_t take_number(struct str *s, size_t low, size_t high)
 {
     int64_t value = 0;
     size_t at = 0;
@@ -59,7 +57,7 @@ static int64_t take_number(struct str *s, size_t low, size_t high)
     return at < low ? -1 : value;
 }
 
-static bool take_char(struct str *s, char c)
+bool take_char(struct str *s, char c)
 {
     if (!s->len || s->p[0] != c)
         return false;
@@ -77,25 +75,32 @@ static bool take_ymd(struct str *s, struct ymd *d)
     return d->year >= 0 && d->year < YEAR_MAX && month >= 1 && month <= 12 && day >= 1 && day <= 31;
 }
 
+bool take_seconds(struct str *s, int64_t *us, int *digits)
+{
+    int64_t second = take_number(s, 2, 2), fraction = 0;
+    *us = second * 1000000;
+    *digits = 0;
+    if (second < 0 || second > 59 || !take_char(s, '.'))
+        return second >= 0 && second <= 59;
+    size_t before = s->len;
+    fraction = take_number(s, 1, 6);
+    *digits = (int) (before - s->len);
+    for (int digit = *digits; digit < 6; digit++)
+        fraction *= 10;
+    *us += fraction;
+    return fraction >= 0;
+}
+
 /* HH:MM:SS[.ffffff]; hours up to 24. */
 static bool take_clock(struct str *s, struct moment *m)
 {
     int64_t hour = take_number(s, 2, 2);
     int64_t minute = take_char(s, ':') ? take_number(s, 2, 2) : -1;
-    int64_t second = take_char(s, ':') ? take_number(s, 2, 2) : -1;
-    if (hour < 0 || hour > 24 || minute < 0 || minute > 59 || second < 0 || second > 59)
+    if (hour < 0 || hour > 24 || minute < 0 || minute > 59 || !take_char(s, ':')
+        || !take_seconds(s, &m->us, &m->fraction))
         return false;
-    m->us = ((hour * 60 + minute) * 60 + second) * 1000000;
-    m->fraction = 0;
-    if (!take_char(s, '.'))
-        return true;
-    size_t before = s->len;
-    int64_t fraction = take_number(s, 1, 6);
-    m->fraction = (int) (before - s->len);
-    for (int digit = m->fraction; digit < 6; digit++)
-        fraction *= 10;
-    m->us += fraction;
-    return fraction >= 0;
+    m->us += (hour * 60 + minute) * 60000000;
+    return true;
 }
 
 /* [+-]HH[:MM[:SS]], or Z. */
@@ -155,8 +160,7 @@ static char *put_two(char *at, unsigned value)
     return at + 2;
 }
 
-/* HH:MM:SS and a fraction: digits < 0 prints as many as are needed, else exactly so many. */
-static void put_clock(struct buf *text, int64_t us, int digits)
+void put_clock(struct buf *text, int64_t us, int digits)
 {
     char out[24], *at = out;
     unsigned second = (unsigned) (us / 1000000), fraction = (unsigned) (us % 1000000);
@@ -217,16 +221,20 @@ bool write_date(struct type_writer *w, const struct codec *c, struct str text)
     return true;
 }
 
-bool read_date(struct type_reader *r, const struct codec *c, struct buf *text)
+static void put_date(struct buf *text, int64_t days)
 {
-    (void) c;
-    int32_t days = avro_get_int(&r->in);
     if (days == INT32_MAX || days == STRICT_DATE_INFINITY)
         buf_add_text(text, "infinity");
     else if (days == INT32_MIN || days == STRICT_DATE_MINUS_INFINITY)
         buf_add_text(text, "-infinity");
     else if (put_days(text, days))
         buf_add_text(text, " BC");
+}
+
+bool read_date(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    put_date(text, avro_get_int(&r->in));
     return !r->in.failed;
 }
 
@@ -251,17 +259,58 @@ bool write_time_ms(struct type_writer *w, const struct codec *c, struct str text
 }
 
 /* strict: Debezium takes an array's elements through a clock time of milliseconds. */
+static bool take_time(struct type_writer *w, const struct codec *c, struct str text, int64_t *us)
+{
+    if (!parse_time(text, us))
+        return false;
+    if (c->strict && c->array) {
+        int64_t kept = *us % DAY_US / 1000 * 1000;
+        w->inexact |= kept != *us;
+        *us = kept;
+    }
+    return true;
+}
+
 bool write_time_us(struct type_writer *w, const struct codec *c, struct str text)
 {
     int64_t us;
-    if (!parse_time(text, &us))
+    if (!take_time(w, c, text, &us))
         return false;
-    if (c->strict && c->array) {
-        int64_t kept = us % DAY_US / 1000 * 1000;
-        w->inexact |= kept != us;
-        us = kept;
-    }
     avro_put_long(w->out, us);
+    return true;
+}
+
+bool write_time_ns(struct type_writer *w, const struct codec *c, struct str text)
+{
+    int64_t us;
+    if (!take_time(w, c, text, &us))
+        return false;
+    avro_put_long(w->out, us * 1000);
+    return true;
+}
+
+/* In whole milliseconds: what is below them is lost. */
+bool write_connect_time(struct type_writer *w, const struct codec *c, struct str text)
+{
+    int64_t us;
+    if (!take_time(w, c, text, &us))
+        return false;
+    w->inexact |= us % 1000 != 0;
+    avro_put_long(w->out, us / 1000);
+    return true;
+}
+
+/* java.time has no 24:00: Debezium's clock goes on to 00:00. */
+bool write_iso_time(struct type_writer *w, const struct codec *c, struct str text)
+{
+    int64_t us;
+    if (!take_time(w, c, text, &us))
+        return false;
+    w->inexact |= us == DAY_US;
+    buf_reset(&w->digits);
+    put_clock(&w->digits, us % DAY_US, -1);
+    buf_add_char(&w->digits, 'Z');
+    avro_put_bytes(w->out, buf_str(&w->digits));
     return true;
 }
 
@@ -285,6 +334,30 @@ bool read_time_us(struct type_reader *r, const struct codec *c, struct buf *text
     return put_time(r, avro_get_long(&r->in), text);
 }
 
+bool read_time_ns(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    return put_time(r, avro_get_long(&r->in) / 1000, text);
+}
+
+/* A text of a form that is never empty, which when it is stands for a value in a header. */
+static bool take_iso(struct type_reader *r, struct str *s)
+{
+    *s = avro_get_bytes(&r->in);
+    r->stand_in |= !r->in.failed && s->len == 0;
+    return !r->in.failed;
+}
+
+bool read_iso_time(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    struct str s;
+    struct moment m;
+    if (!take_iso(r, &s) || !s.len)
+        return !r->in.failed;
+    return take_clock(&s, &m) && str_is(s, "Z") && put_time(r, m.us, text);
+}
+
 /* ---- timestamp ---- */
 
 /* Microseconds since 1970; false when infinite or outside int64. */
@@ -301,21 +374,46 @@ static bool infinite(struct str text, int64_t *value)
     return str_is(text, "infinity") || str_is(text, "-infinity");
 }
 
-bool write_timestamp_ms(struct type_writer *w, const struct codec *c, struct str text)
+/* Milliseconds; with cut those of a text that has more digits too, else it is refused. */
+static bool put_millis(struct type_writer *w, struct str text, bool cut)
 {
-    (void) c;
-    int64_t value, us;
+    int64_t value;
     struct moment m;
     if (infinite(text, &value)) {
         value /= 1000;
     } else {
-        if (!parse_moment(text, true, false, &m) || m.us % 1000)
+        if (!parse_moment(text, true, false, &m) || (m.us % 1000 && !cut))
             return false;
-        us = m.us / 1000;
-        value = m.days * (DAY_US / 1000) + us;
+        value = m.days * (DAY_US / 1000) + m.us / 1000;
         if (value == TIMESTAMP_INFINITY / 1000 || value == TIMESTAMP_MINUS_INFINITY / 1000)
             return false;
+        w->inexact |= m.us % 1000 != 0;
     }
+    avro_put_long(w->out, value);
+    return true;
+}
+
+bool write_timestamp_ms(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    return put_millis(w, text, false);
+}
+
+bool write_connect_timestamp(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    return put_millis(w, text, true);
+}
+
+/* The ends of int64 are the infinities; it holds the years 1677 to 2262. */
+bool write_timestamp_ns(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    int64_t value;
+    if (infinite(text, &value))
+        value = value < 0 ? INT64_MIN : INT64_MAX;
+    else if (!parse_timestamp(text, &value) || __builtin_mul_overflow(value, INT64_C(1000), &value))
+        return false;
     avro_put_long(w->out, value);
     return true;
 }
@@ -350,6 +448,17 @@ bool read_timestamp_us(struct type_reader *r, const struct codec *c, struct buf 
     return !r->in.failed;
 }
 
+bool read_timestamp_ns(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    int64_t ns = avro_get_long(&r->in);
+    if (ns == INT64_MAX || ns == INT64_MIN)
+        (void) put_infinite(text, ns < 0 ? TIMESTAMP_MINUS_INFINITY : TIMESTAMP_INFINITY);
+    else
+        put_timestamp(text, ns / 1000 - (ns % 1000 < 0));
+    return !r->in.failed;
+}
+
 bool read_timestamp_ms(struct type_reader *r, const struct codec *c, struct buf *text)
 {
     (void) c;
@@ -380,13 +489,19 @@ static void shift(struct moment *m)
 }
 
 /* Year as java.time prints it: four digits at least, a sign before 0000 and after 9999. */
-static void put_iso(struct buf *out, const struct moment *m, int digits)
+static void put_iso_date(struct buf *out, int64_t days)
 {
-    struct ymd d = ymd_of(m->days);
+    struct ymd d = ymd_of(days);
     if (d.year > 9999)
         buf_add_char(out, '+');
-    buf_addf(out, "%s%04" PRId64 "-%02u-%02uT", d.year < 0 ? "-" : "", d.year < 0 ? -d.year : d.year,
+    buf_addf(out, "%s%04" PRId64 "-%02u-%02u", d.year < 0 ? "-" : "", d.year < 0 ? -d.year : d.year,
              d.month, d.day);
+}
+
+static void put_iso(struct buf *out, const struct moment *m, int digits)
+{
+    put_iso_date(out, m->days);
+    buf_add_char(out, 'T');
     put_clock(out, m->us, digits);
     buf_add_char(out, 'Z');
 }
@@ -439,46 +554,143 @@ bool write_zoned_timestamp(struct type_writer *w, const struct codec *c, struct 
     return true;
 }
 
-/* A year with java.time's sign, then -MM-DDT. */
+/* A year with java.time's sign, then -MM-DD. */
 static bool take_iso_date(struct str *s, struct moment *m)
 {
     struct ymd d;
     bool before = take_char(s, '-');
     if (!before)
         (void) take_char(s, '+');
-    if (!take_ymd(s, &d) || !take_char(s, 'T'))
+    if (!take_ymd(s, &d))
         return false;
     m->days = days_of(before ? -d.year : d.year, d.month, d.day);
     return true;
 }
 
+static void put_moment(struct buf *text, const struct moment *m, const char *zone)
+{
+    bool bc = put_days(text, m->days);
+    buf_add_char(text, ' ');
+    put_clock(text, m->us, -1);
+    buf_add_text(text, zone);
+    if (bc)
+        buf_add_text(text, " BC");
+}
+
 bool read_zoned_timestamp(struct type_reader *r, const struct codec *c, struct buf *text)
 {
     (void) c;
-    struct str s = avro_get_bytes(&r->in);
+    struct str s;
     struct moment m = {0};
     int64_t value;
-    if (r->in.failed || infinite(s, &value)) {
+    if (!take_iso(r, &s) || !s.len || infinite(s, &value)) {
         buf_add_str(text, s);
         return !r->in.failed;
     }
-    if (s.len == 0) { /* the empty value: a header holds the real one */
-        r->stand_in = true;
-        return true;
-    }
-    if (!take_iso_date(&s, &m) || !take_clock(&s, &m) || !take_offset(&s, &m.offset_s) || s.len)
+    if (!take_iso_date(&s, &m) || !take_char(&s, 'T') || !take_clock(&s, &m)
+        || !take_offset(&s, &m.offset_s) || s.len)
         return false;
     shift(&m);
-    bool bc = put_days(text, m.days);
-    buf_add_char(text, ' ');
-    put_clock(text, m.us, -1);
-    buf_add_text(text, "+00");
-    if (bc)
-        buf_add_text(text, " BC");
+    put_moment(text, &m, "+00");
     return true;
 }
 
-/* ---- timetz and interval, as Debezium writes them ---- */
+/* ---- date and timestamp as ISO 8601 texts ---- */
+
+/* In strict the infinities are the dates that Debezium has for them. */
+bool write_iso_date(struct type_writer *w, const struct codec *c, struct str text)
+{
+    struct moment m = {0};
+    int64_t value;
+    if (infinite(text, &value)) {
+        if (!c->strict) {
+            avro_put_bytes(w->out, text);
+            return true;
+        }
+        m.days = value < 0 ? STRICT_DATE_MINUS_INFINITY : STRICT_DATE_INFINITY;
+    } else if (!parse_moment(text, false, false, &m)) {
+        return false;
+    }
+    buf_reset(&w->digits);
+    put_iso_date(&w->digits, m.days);
+    buf_add_char(&w->digits, 'Z');
+    avro_put_bytes(w->out, buf_str(&w->digits));
+    return true;
+}
+
+bool read_iso_date(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    struct str s;
+    struct moment m;
+    int64_t value;
+    if (!take_iso(r, &s) || !s.len || infinite(s, &value)) {
+        buf_add_str(text, s);
+        return !r->in.failed;
+    }
+    if (!take_iso_date(&s, &m) || !str_is(s, "Z"))
+        return false;
+    put_date(text, m.days);
+    return true;
+}
+
+static struct moment moment_of(int64_t us)
+{
+    int64_t days = us / DAY_US - (us % DAY_US < 0);
+    return (struct moment){.days = days, .us = us - days * DAY_US};
+}
+
+/* The moments that Debezium has for the infinities. */
+static bool stands_for_infinity(const struct moment *m, int64_t *us)
+{
+    for (int side = 0; side < 2; side++) {
+        *us = side ? TIMESTAMP_MINUS_INFINITY : TIMESTAMP_INFINITY;
+        struct moment other = moment_of(*us);
+        if (m->days == other.days && m->us == other.us)
+            return true;
+    }
+    return false;
+}
+
+bool write_iso_timestamp(struct type_writer *w, const struct codec *c, struct str text)
+{
+    struct moment m;
+    int64_t value;
+    if (infinite(text, &value)) {
+        if (!c->strict) {
+            avro_put_bytes(w->out, text);
+            return true;
+        }
+        m = moment_of(value);
+    } else if (!parse_moment(text, true, false, &m) || stands_for_infinity(&m, &value)) {
+        return false;
+    }
+    buf_reset(&w->digits);
+    put_iso(&w->digits, &m, -1);
+    avro_put_bytes(w->out, buf_str(&w->digits));
+    return true;
+}
+
+bool read_iso_timestamp(struct type_reader *r, const struct codec *c, struct buf *text)
+{
+    (void) c;
+    struct str s;
+    struct moment m = {0};
+    int64_t value;
+    if (!take_iso(r, &s) || !s.len || infinite(s, &value)) {
+        buf_add_str(text, s);
+        return !r->in.failed;
+    }
+    if (!take_iso_date(&s, &m) || !take_char(&s, 'T') || !take_clock(&s, &m) || !str_is(s, "Z"))
+        return false;
+    if (stands_for_infinity(&m, &value))
+        (void) put_infinite(text, value);
+    else
+        put_moment(text, &m, "");
+    return true;
+}
+
+/* ---- timetz, as Debezium writes it ---- */
 
 bool write_zoned_time(struct type_writer *w, const struct codec *c, struct str text)
 {
@@ -509,79 +721,4 @@ bool read_zoned_time(struct type_reader *r, const struct codec *c, struct buf *t
     put_clock(text, m.us, -1);
     buf_addf(text, "%c%02d", m.offset_s < 0 ? '-' : '+', (int) (m.offset_s < 0 ? -m.offset_s : m.offset_s) / 3600);
     return true;
-}
-
-struct span {
-    double months, days, seconds;
-};
-
-/* One part of IntervalStyle postgres: "-2 mons", "+3 days", "-04:05:06.78". */
-static bool take_span(struct str *s, struct span *v)
-{
-    bool minus = take_char(s, '-');
-    if (!minus)
-        (void) take_char(s, '+');
-    double sign = minus ? -1 : 1;
-    struct moment m;
-    int64_t number = take_number(s, 1, 10);
-    if (number >= 0 && take_char(s, ':')) {
-        int64_t minute = take_number(s, 2, 2);
-        char clock[32] = "00:00:";
-        struct str rest = {s->p + 1, s->len ? s->len - 1 : 0};
-        if (minute < 0 || !s->len || s->p[0] != ':' || rest.len > 20)
-            return false;
-        memcpy(clock + 6, rest.p, rest.len);
-        *s = (struct str){clock, 6 + rest.len};
-        if (!take_clock(s, &m) || s->len)
-            return false;
-        v->seconds += sign * ((double) number * 3600 + (double) minute * 60 + (double) m.us / 1e6);
-        *s = STR_NONE;
-        return true;
-    }
-    if (number < 0 || !take_char(s, ' '))
-        return false;
-    size_t len = 0;
-    while (len < s->len && s->p[len] != ' ')
-        len++;
-    struct str unit = {s->p, len};
-    *s = (struct str){s->p + len, s->len - len};
-    (void) take_char(s, ' ');
-    if (str_starts(unit, "year"))
-        v->months += sign * (double) number * 12;
-    else if (str_starts(unit, "mon"))
-        v->months += sign * (double) number;
-    else if (str_starts(unit, "day"))
-        v->days += sign * (double) number;
-    else
-        return false;
-    return true;
-}
-
-bool write_duration(struct type_writer *w, const struct codec *c, struct str text)
-{
-    (void) c;
-    struct span v = {0};
-    for (int part = 0; part < 4 && text.len; part++)
-        if (!take_span(&text, &v))
-            return false;
-    double us = ((v.months * 30.4375 + v.days) * 86400 + v.seconds) * 1e6;
-    if (text.len || fabs(us) >= 9.2e18)
-        return false;
-    avro_put_long(w->out, (int64_t) us);
-    return true;
-}
-
-bool read_duration(struct type_reader *r, const struct codec *c, struct buf *text)
-{
-    (void) c;
-    int64_t us = avro_get_long(&r->in);
-    uint64_t all = us < 0 ? 0 - (uint64_t) us : (uint64_t) us;
-    if (us < 0)
-        buf_add_char(text, '-');
-    buf_addf(text, "%02" PRIu64, all / 3600000000u);
-    struct buf clock = {0};
-    put_clock(&clock, (int64_t) (all % 3600000000u), -1);
-    buf_add_text(text, clock.p + 2); /* ":MM:SS.f" */
-    buf_free(&clock);
-    return !r->in.failed;
 }

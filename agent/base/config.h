@@ -12,6 +12,10 @@
 enum config_on_fk { TARGET_TRIGGERS_OFF, TARGET_TRIGGERS_ON };
 enum config_over { CONFIG_OVER_WARN, CONFIG_OVER_STOP };
 enum config_decimal { CONFIG_DECIMAL_PRECISE, CONFIG_DECIMAL_DOUBLE, CONFIG_DECIMAL_STRING };
+enum config_time { CONFIG_TIME_ADAPTIVE, CONFIG_TIME_MICROSECONDS, CONFIG_TIME_NANOSECONDS, CONFIG_TIME_CONNECT, CONFIG_TIME_ISOSTRING };
+enum config_interval { CONFIG_INTERVAL_AUTO, CONFIG_INTERVAL_NUMERIC, CONFIG_INTERVAL_STRING, CONFIG_INTERVAL_POSTGRES };
+enum config_binary { CONFIG_BINARY_BYTES, CONFIG_BINARY_BASE64, CONFIG_BINARY_BASE64_URL, CONFIG_BINARY_HEX };
+enum config_hstore { CONFIG_HSTORE_AUTO, CONFIG_HSTORE_JSON, CONFIG_HSTORE_MAP, CONFIG_HSTORE_TEXT };
 enum config_ddl { DDL_STOP, DDL_PARK, DDL_APPLY };
 enum config_existing { EXISTING_REFUSE, EXISTING_KEEP, EXISTING_CLEAR };
 
@@ -70,7 +74,11 @@ struct config_route {
 
 struct config_events {
     const char *mode;          /* sane | strict */
-    enum config_decimal decimal;
+    enum config_decimal decimal; /* this and the next four: schemas/envelope.h */
+    enum config_time time;
+    enum config_interval interval;
+    enum config_binary binary;
+    enum config_hstore hstore;
     bool transactions;
     const char *placeholder;   /* of unchanged large values */
     bool tombstones;

@@ -153,11 +153,12 @@ static int add_columns(const struct preflight *p, const struct catalog_table *t,
 {
     struct arena arena;
     const struct relation *rel;
+    const struct envelope_options o = {.strict = is_strict(p), .hstore = (enum hstore_mode) p->config->events.hstore};
     arena_init(&arena, 0, "source.tables");
     int failed = catalog_describe(p->env, p->sql, t->oid, &arena, &rel, e);
     for (int at = 0; !failed && at < rel->column_count; at++) {
         const struct column *col = &rel->columns[at];
-        if (envelope_column_way(col, is_strict(p)) == COLUMN_MAPPED)
+        if (envelope_column_way(col, &o) == COLUMN_MAPPED)
             continue;
         preflight_add_name(names, count, t->space, t->name);
         if (count < PREFLIGHT_NAMES_MAX)

@@ -44,6 +44,8 @@ START_TEST(defaults_and_derived_values)
     ck_assert_str_eq(c->source.tables.items[0], "public.*");
     ck_assert_str_eq(c->events.mode, "sane");
     ck_assert_int_eq(c->events.decimal, CONFIG_DECIMAL_PRECISE);
+    ck_assert_int_eq(c->events.time, CONFIG_TIME_ADAPTIVE);
+    ck_assert_int_eq(c->events.hstore, CONFIG_HSTORE_AUTO);
     ck_assert_int_eq(c->bus.max_mb, 10240);
     ck_assert_str_eq(c->http_listen, "127.0.0.1:8088");
     ck_assert_int_eq(c->target_count, 1);
@@ -63,8 +65,8 @@ START_TEST(values_given)
 {
     setenv("TR_TEST_STATE", "/srv/a b", 1);
     struct config *c = parse_right(
-        FULL "bus: {sync_ms: 0}\nhttp: {listen: off}\nevents: {decimal: string, tombstones: true}\n"
-             "targets:\n  w: {url: \"dbname=w application_name=a$$b$c\", existing: clear, triggers: on}\n"
+        FULL "bus: {sync_ms: 0}\nhttp: {listen: off}\nevents: {decimal: string, tombstones: true, time: isostring,\n"
+             "  interval: string, binary: base64-url-safe, hstore: map}\ntargets:\n  w: {url: \"dbname=w application_name=a$$b$c\", existing: clear, triggers: on}\n"
              "  v: {url: dbname=v, schema: s, synchronous_commit: remote_apply}\n"
              "routes: [{to: v, from: public.orders, name: orders}, {to: w}]\n");
     ck_assert_str_eq(c->state, "/srv/a b");
@@ -72,6 +74,10 @@ START_TEST(values_given)
     ck_assert_int_eq(c->bus.max_mb, 10240);
     ck_assert_str_eq(c->http_listen, "");
     ck_assert_int_eq(c->events.decimal, CONFIG_DECIMAL_STRING);
+    ck_assert_int_eq(c->events.time, CONFIG_TIME_ISOSTRING);
+    ck_assert_int_eq(c->events.interval, CONFIG_INTERVAL_STRING);
+    ck_assert_int_eq(c->events.binary, CONFIG_BINARY_BASE64_URL);
+    ck_assert_int_eq(c->events.hstore, CONFIG_HSTORE_MAP);
     ck_assert(c->events.tombstones);
     ck_assert_str_eq(c->targets[0].url, "dbname=w application_name=a$b$c");
     ck_assert_int_eq(c->targets[0].existing, EXISTING_CLEAR);

@@ -56,6 +56,7 @@ bool str_holds(struct str s, const char *part);
 /* The cases of the other files. */
 TCase *case_envelope(void);
 TCase *case_types(void);
+TCase *case_forms(void);
 TCase *case_property(void);
 TCase *case_malformed(void);
 

@@ -118,6 +118,10 @@ static struct str integer_text(struct rng *r, struct arena *a, enum type_kind ki
     return arena_printf(a, "%lld", value);
 }
 
+static const char *const intervals[] = {
+    "1 year -2 mons +3 days -04:05:06.5", "1 mon", "00:00:00", "-1 days +100:00:00.000001", "10 years 2 mons", "infinity",
+};
+
 static struct str scalar_text(struct rng *r, struct arena *a, const struct column *c)
 {
     switch (c->kind) {
@@ -133,7 +137,7 @@ static struct str scalar_text(struct rng *r, struct arena *a, const struct colum
     case TYPE_TIME: return rng_below(r, 9) ? time_text(r, a, c->typmod) : STR("24:00:00");
     case TYPE_DATE: case TYPE_TIMESTAMP: case TYPE_TIMESTAMPTZ: return moment_text(r, a, c);
     case TYPE_TIMETZ: return arena_printf(a, "%s+05:30", time_text(r, a, -1).p);
-    case TYPE_INTERVAL: return STR("1 year -2 mons +3 days -04:05:06.5");
+    case TYPE_INTERVAL: return str_of(PICK(r, intervals));
     case TYPE_BIT: return rng_below(r, 2) ? STR("1") : STR("0");
     case TYPE_VARBIT: return rng_below(r, 2) ? STR("0010110") : STR("");
     case TYPE_MONEY: return rng_below(r, 2) ? STR("-$12,345.60") : STR("$0.00");
@@ -261,10 +265,13 @@ struct property {
     bool compare; /* in strict only what fits is compared */
 };
 
-static void property_open(struct property *p, bool strict, enum decimal_mode decimal)
+/* The options of run number form. */
+static void property_open(struct property *p, bool strict, int form)
 {
     struct envelope_options o = {.prefix = STR("p"), .database = STR("db"), .version = STR("1"), .strict = strict,
-                                 .decimal = decimal};
+                                 .decimal = (enum decimal_mode) (form % 3), .time = (enum time_mode) (form % 5),
+                                 .interval = (enum interval_mode) (form % 4), .binary = (enum binary_mode) (form % 4),
+                                 .hstore = (enum hstore_mode) (form / 2 % 4)};
     *p = (struct property){.compare = !strict};
     arena_init(&p->arena, 0, "test");
     fake_open(&p->registry);
@@ -313,11 +320,11 @@ static void check_change(struct property *p, const struct change *change)
     rows_equal(change->rel, back.after, change->after);
 }
 
-static void run(uint64_t seed, bool strict, enum decimal_mode decimal)
+static void run(uint64_t seed, bool strict, int form)
 {
     struct rng r = {seed};
     struct property p;
-    property_open(&p, strict, decimal);
+    property_open(&p, strict, form);
     for (uint32_t table = 1; table <= 25; table++) {
         struct relation rel = random_relation(&r, &p.arena, table);
         for (int row = 0; row < 12; row++) {
@@ -331,17 +338,17 @@ static void run(uint64_t seed, bool strict, enum decimal_mode decimal)
     property_close(&p);
 }
 
-START_TEST(sane_is_lossless) { run(0x1234567 + (uint64_t) _i, false, (enum decimal_mode) (_i % 3)); }
+START_TEST(sane_is_lossless) { run(0x1234567 + (uint64_t) _i, false, _i); }
 END_TEST
 
-START_TEST(strict_is_well_formed) { run(0x7654321 + (uint64_t) _i, true, (enum decimal_mode) (_i % 3)); }
+START_TEST(strict_is_well_formed) { run(0x7654321 + (uint64_t) _i, true, _i); }
 END_TEST
 
 TCase *case_property(void)
 {
     TCase *t = tcase_create("property");
-    tcase_add_loop_test(t, sane_is_lossless, 0, 6);
-    tcase_add_loop_test(t, strict_is_well_formed, 0, 3);
+    tcase_add_loop_test(t, sane_is_lossless, 0, 12);
+    tcase_add_loop_test(t, strict_is_well_formed, 0, 10);
     tcase_set_timeout(t, 30);
     return t;
 }

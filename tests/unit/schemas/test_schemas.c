@@ -9,6 +9,7 @@ int main(void)
     Suite *s = suite_create("schemas");
     suite_add_tcase(s, case_envelope());
     suite_add_tcase(s, case_types());
+    suite_add_tcase(s, case_forms());
     suite_add_tcase(s, case_property());
     suite_add_tcase(s, case_malformed());
     SRunner *r = srunner_create(s);

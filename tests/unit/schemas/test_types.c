@@ -4,6 +4,42 @@
 
 #include "schemas/plan.h"
 
+/* The index among words of the one that follows key in mode; 0 when key is not there. */
+static unsigned form(struct str mode, const char *key, const char *const *words)
+{
+    size_t len = strlen(key);
+    for (size_t at = 0; at + len < mode.len; at++) {
+        struct str rest = {mode.p + at, mode.len - at};
+        if (!str_starts(rest, key))
+            continue;
+        const char *end = memchr(rest.p, ' ', rest.len);
+        struct str word = {rest.p + len, (end ? (size_t) (end - rest.p) : rest.len) - len};
+        for (unsigned index = 0; words[index]; index++)
+            if (str_is(word, words[index]))
+                return index;
+        ck_abort_msg("no word of %s: %.*s", key, STR_ARG(word));
+    }
+    return 0;
+}
+
+/* "sane time=connect": the options by their words in options.def. */
+static struct envelope_options options_of(struct str mode)
+{
+    static const char *const decimal[] = {"precise", "double", "string", NULL};
+    static const char *const time[] = {"adaptive", "microseconds", "nanoseconds", "connect", "isostring", NULL};
+    static const char *const interval[] = {"auto", "numeric", "string", "postgres", NULL};
+    static const char *const binary[] = {"bytes", "base64", "base64-url-safe", "hex", NULL};
+    static const char *const hstore[] = {"auto", "json", "map", "text", NULL};
+    return (struct envelope_options){
+        .strict = str_starts(mode, "strict"),
+        .decimal = (enum decimal_mode) form(mode, "decimal=", decimal),
+        .time = (enum time_mode) form(mode, "time=", time),
+        .interval = (enum interval_mode) form(mode, "interval=", interval),
+        .binary = (enum binary_mode) form(mode, "binary=", binary),
+        .hstore = (enum hstore_mode) form(mode, "hstore=", hstore),
+    };
+}
+
 /* kind[[]], typmod, mode, text, Avro hex or "special" or "inexact HEX", text that comes back */
 static void check_row(const struct str *row, struct arena *a)
 {
@@ -14,9 +50,7 @@ static void check_row(const struct str *row, struct arena *a)
     int64_t typmod;
     ck_assert(str_to_i64(row[1], &typmod));
     struct column column = column_of("c", type_kind_find(kind), array, (int32_t) typmod);
-    struct envelope_options o = {.strict = str_holds(row[2], "strict"),
-                                 .decimal = str_holds(row[2], "double") ? DECIMAL_DOUBLE
-                                     : str_holds(row[2], "string") ? DECIMAL_STRING : DECIMAL_PRECISE};
+    struct envelope_options o = options_of(row[2]);
     struct codec codec = codec_choose(&column, &o);
     struct buf out = BUF_INIT, text = BUF_INIT;
     struct type_writer w = {.out = &out};
@@ -35,10 +69,7 @@ static void check_row(const struct str *row, struct arena *a)
     }
     buf_free(&out);
     buf_free(&text);
-    buf_free(&w.element);
-    buf_free(&w.digits);
-    buf_free(&w.text);
-    buf_free(&w.json);
+    type_writer_reset(&w, 0);
     buf_free(&r.element);
     buf_free(&r.digits);
 }
