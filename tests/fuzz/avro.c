@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * libFuzzer target: the Avro reader. First byte even: headers (length in two bytes) and value of an event whose schemas are
- * ours, read as a change and as JSON. Odd: a schema (length in two bytes) and a body, read as JSON.
+ * ours, read as a change and as JSON; its second bit chooses between two: values in their usual forms, and in the forms that
+ * options give. Odd: a schema (length in two bytes) and a body, read as JSON.
  *
  * What must hold for any bytes: no crash, no read past the end (each part is read from an allocation of its own length),
  * errors are E_AVRO or E_SCHEMA, and memory stays within the caps that the reader was given.
@@ -47,20 +48,20 @@ static int memory_text(struct registry *r, int id, struct arena *a, struct str *
 
 static const struct registry_driver driver = {.add = memory_add, .text = memory_text};
 
-/* ---- an event of ours ---- */
+/* ---- events of ours ---- */
 
 static struct memory ours = {.registry = {&driver}};
-static struct event event;
+static struct event events[2];
 
 static int keep_event(void *self, const struct event *ev, struct err *e)
 {
-    (void) self;
+    struct event *event = self;
     (void) e;
-    event = *ev;
-    event.topic = arena_str(&ours.arena, ev->topic);
-    event.key = arena_str(&ours.arena, ev->key);
-    event.value = arena_str(&ours.arena, ev->value);
-    event.headers = arena_str(&ours.arena, ev->headers);
+    *event = *ev;
+    event->topic = arena_str(&ours.arena, ev->topic);
+    event->key = arena_str(&ours.arena, ev->key);
+    event->value = arena_str(&ours.arena, ev->value);
+    event->headers = arena_str(&ours.arena, ev->headers);
     return 0;
 }
 
@@ -81,38 +82,70 @@ static const struct value row[COLUMNS] = {
     {VALUE_SET, {"{\"a b\",NULL}", 12}}, {VALUE_NULL, {NULL, 0}},
 };
 
-static void write_seed(const char *path)
+static struct column form_columns[] = {
+    COLUMN("id", TYPE_INT8, false), COLUMN("h", TYPE_HSTORE, false), COLUMN("y", TYPE_BYTEA, false),
+    COLUMN("v", TYPE_INTERVAL, false), COLUMN("d", TYPE_DATE, false), COLUMN("t", TYPE_TIME, false),
+    COLUMN("s", TYPE_TIMESTAMP, false), COLUMN("ha", TYPE_HSTORE, true), COLUMN("ya", TYPE_BYTEA, true),
+};
+#define FORM_COLUMNS ((int) (sizeof form_columns / sizeof *form_columns))
+static const struct value form_row[FORM_COLUMNS] = {
+    {VALUE_SET, {"7", 1}}, {VALUE_SET, {"\"a\"=>\"1\", \"b\"=>NULL", 19}}, {VALUE_SET, {"\\x00ff", 6}},
+    {VALUE_SET, {"1 mon -00:00:01.5", 17}}, {VALUE_SET, {"infinity", 8}}, {VALUE_SET, {"24:00:00", 8}},
+    {VALUE_SET, {"0001-01-01 00:00:00 BC", 22}}, {VALUE_SET, {"{\"\\\"a\\\"=>\\\"1\\\"\",NULL}", 21}},
+    {VALUE_SET, {"{\"\\\\x00\",NULL}", 14}},
+};
+
+static void write_seed(const char *path, uint8_t mode, const struct event *ev)
 {
     FILE *out = fopen(path, "wb");
-    const uint8_t head[3] = {0, (uint8_t) (event.headers.len >> 8), (uint8_t) event.headers.len};
+    const uint8_t head[3] = {mode, (uint8_t) (ev->headers.len >> 8), (uint8_t) ev->headers.len};
     if (!out || fwrite(head, 1, sizeof head, out) != sizeof head ||
-        fwrite(event.headers.p, 1, event.headers.len, out) != event.headers.len ||
-        fwrite(event.value.p, 1, event.value.len, out) != event.value.len || fclose(out))
+        fwrite(ev->headers.p, 1, ev->headers.len, out) != ev->headers.len ||
+        fwrite(ev->value.p, 1, ev->value.len, out) != ev->value.len || fclose(out))
         abort();
 }
 
-/* Write the event, and with TR_FUZZ_SEED also the seed that holds it. */
-int LLVMFuzzerInitialize(int *argc, char ***argv)
+static void write_event(const struct envelope_options *o, const struct relation *rel, const struct value *values,
+                        struct event *event)
 {
-    (void) argc;
-    (void) argv;
     struct err e = ERR_INIT;
-    const struct envelope_options o = {.prefix = STR("p"), .database = STR("db"), .version = STR("1")};
     const struct txn txn = {.xid = 5, .commit_lsn = 9, .commit_us = 1700000000000000};
-    columns[0].key_position = 1;
-    const struct relation rel = {.oid = 1, .version = 1, .space = STR("s"), .name = STR("t"), .identity = 'd',
-                                 .column_count = COLUMNS, .key_count = 1, .columns = columns};
-    const struct change change = {.op = OP_UPDATE, .rel = &rel, .old = OLD_FULL, .before = row, .after = row};
-    const struct event_out out = {NULL, keep_event};
-    arena_init(&ours.arena, 0, "fuzz");
-    struct envelope_writer *w = envelope_writer_open(&o, &ours.registry);
+    const struct change change = {.op = OP_UPDATE, .rel = rel, .old = OLD_FULL, .before = values, .after = values};
+    const struct event_out out = {event, keep_event};
+    struct envelope_writer *w = envelope_writer_open(o, &ours.registry);
     if (envelope_write(w, &change, &txn, 1, &out, &e)) {
         fprintf(stderr, "%s\n", e.msg);
         abort();
     }
     envelope_writer_close(w);
-    if (getenv("TR_FUZZ_SEED"))
-        write_seed(getenv("TR_FUZZ_SEED"));
+}
+
+/* Write the events, and with TR_FUZZ_SEED also the seeds that hold them. */
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+    (void) argc;
+    (void) argv;
+    struct envelope_options o = {.prefix = STR("p"), .database = STR("db"), .version = STR("1")};
+    struct relation rel = {.oid = 1, .version = 1, .space = STR("s"), .name = STR("t"), .identity = 'd',
+                           .column_count = COLUMNS, .key_count = 1, .columns = columns};
+    const char *seed = getenv("TR_FUZZ_SEED");
+    columns[0].key_position = form_columns[0].key_position = 1;
+    arena_init(&ours.arena, 0, "fuzz");
+    write_event(&o, &rel, row, &events[0]);
+    rel.oid = 2;
+    rel.name = STR("f");
+    rel.columns = form_columns;
+    rel.column_count = FORM_COLUMNS;
+    o.time = TIMES_ISOSTRING;
+    o.interval = INTERVAL_STRING;
+    o.binary = BINARY_BASE64;
+    o.hstore = HSTORE_MAP;
+    write_event(&o, &rel, form_row, &events[1]);
+    for (uint8_t at = 0; seed && at < 2; at++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s%u", seed, at);
+        write_seed(path, (uint8_t) (2 * at), &events[at]);
+    }
     return 0;
 }
 
@@ -142,13 +175,13 @@ static void read_json(struct envelope_reader *reader, struct str wire)
     buf_free(&json);
 }
 
-static void read_event(struct str headers, struct str value)
+static void read_event(const struct event *of, struct str headers, struct str value)
 {
     struct envelope_reader *reader = envelope_reader_open(&ours.registry);
     struct arena scratch;
     struct change change;
     struct err e = ERR_INIT;
-    struct event ev = event;
+    struct event ev = *of;
     char *h = copy_of(headers), *v = copy_of(value);
     arena_init(&scratch, (size_t) 64 << 20, "fuzz");
     ev.headers = (struct str){h, headers.len};
@@ -192,6 +225,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (mode % 2)
         read_foreign(head, rest);
     else
-        read_event(head, rest);
+        read_event(&events[mode / 2 % 2], head, rest);
     return 0;
 }
