@@ -5,6 +5,7 @@
 debezium.py take BROKERS REGISTRY PREFIX   Debezium's topics from their beginning, as lines of the form below.
 debezium.py compare THEIRS OURS [kept]     what differs, and "compared=N differing=N types=N values=N"; exit code 1 when something does.
                                           kept: THEIRS were made on another server, at another time.
+debezium.py only FILE TOPIC...            the lines of FILE that have to do with these topics.
 debezium.py --pip                         the package that "take" needs.
 
 Lines, separated by tabs: "schema ID TEXT" and "event TOPIC KEY VALUE HEADERS": key and value in hexadecimal ("-": none),
@@ -211,6 +212,13 @@ def compare(theirs, ours, kept):
     return 1 if c.differing or not c.values else 0
 
 
+def only(path, topics):
+    lines = [line for line in open(path, encoding="utf-8") if line.startswith(("schema\t", "event\t"))]
+    events = [line for line in lines if line.startswith("event\t") and line.split("\t")[1] in topics]
+    used = {int(part[2:10], 16) for line in events for part in line.split("\t")[2:4] if part != "-"}
+    sys.stdout.writelines(line for line in lines if line in events or (line.startswith("schema\t") and int(line.split("\t")[1]) in used))
+
+
 def take(brokers, registry, prefix):
     import urllib.request
 
@@ -242,6 +250,8 @@ if __name__ == "__main__":
         take(*sys.argv[2:])
     elif sys.argv[1:2] == ["compare"] and (len(sys.argv) == 4 or sys.argv[4:] == ["kept"]):
         sys.exit(compare(sys.argv[2], sys.argv[3], len(sys.argv) == 5))
+    elif sys.argv[1:2] == ["only"] and len(sys.argv) > 3:
+        only(sys.argv[2], set(sys.argv[3:]))
     elif sys.argv[1:] == ["--pip"]:
         print(PIP)
     else:
