@@ -14,15 +14,19 @@ debezium_build=${TR_BUILD:-$(dirname "${TAILRACE:-$TR_SRC/build/tailrace}")}
 [ -x "$debezium_build/tests/integration/source_test" ] || make -C "$debezium_build" tests/integration/source_test >/dev/null ||
     die "source_test cannot be built in $debezium_build"
 
-# debezium_part PART FORMS. An unchanged large date[] ends Debezium's task where dates are no days: there it is a short one.
+# debezium_part PART FORMS: without what ends Debezium's task with these forms. Where dates are no days that is an unchanged large
+# date[], which is made short; with nanoseconds it is an old row that lacks a NOT NULL timestamp, which may be NULL there.
 debezium_part() {
-    local large=1000
-    case $2 in connect,* | isostring,*) large=3 ;; esac
-    awk -v part="$1" '/^-- part: / { on = $3 == part; next } on' "$DEBEZIUM_SQL" | sed "s/::date + n FROM generate_series(1, 1000)/::date + n FROM generate_series(1, $large)/"
+    local change=''
+    case $2 in
+        connect,* | isostring,*) change='s/::date + n FROM generate_series(1, 1000)/::date + n FROM generate_series(1, 3)/' ;;
+        nanoseconds,*) change='s/ts timestamp NOT NULL, ts3 timestamp(3) NOT NULL/ts timestamp, ts3 timestamp(3)/' ;;
+    esac
+    awk -v part="$1" '/^-- part: / { on = $3 == part; next } on' "$DEBEZIUM_SQL" | sed "$change"
 }
 # debezium_only FILE: its lines that have to do with those tables.
 debezium_only() {
-    # shellcheck disable=SC2086
+    # shellcheck disable=SC2046,SC2086
     python3 "$TR_SRC/tests/peers/debezium.py" only "$1" $(printf 'shop.public.%s ' $DEBEZIUM_OTHER_TABLES)
 }
 # debezium_agent SERVER FORMS: our source on it.

@@ -29,7 +29,7 @@ peers_stop() {
     local p
     for p in connect registry kafka; do sh "$HERE/$p.sh" "$W/$p" 0 stop >/dev/null 2>&1; done
 }
-trap 'peers_stop; work_close' EXIT
+trap 'code=$?; peers_stop; (exit $code); work_close' EXIT
 
 pg_start s "$V"
 database s shop
