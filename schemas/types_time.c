@@ -195,14 +195,27 @@ static bool put_days(struct buf *text, int64_t days)
     return bc;
 }
 
-static void put_timestamp(struct buf *text, int64_t us)
+/* Of microseconds since 1970, the whole range. */
+static struct moment moment_of(int64_t us)
 {
-    int64_t days = us / DAY_US - (us % DAY_US < 0), rest = us - days * DAY_US;
-    bool bc = put_days(text, days);
+    int64_t rest = us % DAY_US;
+    return (struct moment){.days = us / DAY_US - (rest < 0), .us = rest + (rest < 0 ? DAY_US : 0)};
+}
+
+static void put_moment(struct buf *text, const struct moment *m, const char *zone)
+{
+    bool bc = put_days(text, m->days);
     buf_add_char(text, ' ');
-    put_clock(text, rest, -1);
+    put_clock(text, m->us, -1);
+    buf_add_text(text, zone);
     if (bc)
         buf_add_text(text, " BC");
+}
+
+static void put_timestamp(struct buf *text, int64_t us)
+{
+    struct moment m = moment_of(us);
+    put_moment(text, &m, "");
 }
 
 /* ---- date ---- */
@@ -469,11 +482,8 @@ bool read_timestamp_ms(struct type_reader *r, const struct codec *c, struct buf 
     int64_t days = ms / day_ms - (ms % day_ms < 0);
     if (days > 200000000 || days < -200000000)
         return false;
-    bool bc = put_days(text, days);
-    buf_add_char(text, ' ');
-    put_clock(text, (ms - days * day_ms) * 1000, -1);
-    if (bc)
-        buf_add_text(text, " BC");
+    struct moment m = {.days = days, .us = (ms - days * day_ms) * 1000};
+    put_moment(text, &m, "");
     return true;
 }
 
@@ -567,16 +577,6 @@ static bool take_iso_date(struct str *s, struct moment *m)
     return true;
 }
 
-static void put_moment(struct buf *text, const struct moment *m, const char *zone)
-{
-    bool bc = put_days(text, m->days);
-    buf_add_char(text, ' ');
-    put_clock(text, m->us, -1);
-    buf_add_text(text, zone);
-    if (bc)
-        buf_add_text(text, " BC");
-}
-
 bool read_zoned_timestamp(struct type_reader *r, const struct codec *c, struct buf *text)
 {
     (void) c;
@@ -632,12 +632,6 @@ bool read_iso_date(struct type_reader *r, const struct codec *c, struct buf *tex
         return false;
     put_date(text, m.days);
     return true;
-}
-
-static struct moment moment_of(int64_t us)
-{
-    int64_t days = us / DAY_US - (us % DAY_US < 0);
-    return (struct moment){.days = days, .us = us - days * DAY_US};
 }
 
 /* The moments that Debezium has for the infinities. */

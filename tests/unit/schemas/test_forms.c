@@ -249,6 +249,8 @@ START_TEST(foreign_bytes_are_refused)
     ck_assert_int_eq(read_column("\"string\"", KIND("bytea") ",\"__tailrace.column.form\":\"hex\"", BODY("\4ff")), 0);
     ck_assert_int_eq(read_column("\"string\"", KIND("bytea") ",\"__tailrace.column.form\":\"hex\"", BODY("\4fg")), -1);
     ck_assert_int_eq(read_column("\"string\"", KIND("bytea") ",\"__tailrace.column.form\":\"hex\"", BODY("\2f")), -1);
+    ck_assert_int_eq(read_column("{\"type\":\"long\",\"connect.name\":\"io.debezium.time.MicroTimestamp\"}", KIND("timestamp"),
+                                 BODY("\xff\xff\xff\xff\xff\xff\xff\xff\xff\1")), 0); /* the lowest there is */
     static const char *const no_base64[] = {"A", "AP8", "AP9=", "A===", "====", "AP8=AP8=", "AP_/", "AP8 "};
     for (size_t at = 0; at < sizeof no_base64 / sizeof *no_base64; at++) {
         struct buf body = BUF_INIT;
