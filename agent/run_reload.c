@@ -32,6 +32,8 @@ static bool same_list(const struct config_list *a, const struct config_list *b)
 #define SAME_SECRET(a, b) same_text((a), (b))
 #define SAME_WORD(a, b) same_text((a), (b))
 #define SAME_LIST(a, b) same_list(&(a), &(b))
+#define SAME_COLUMNS(a, b) same_list(&(a), &(b))
+#define SAME_NAMES(a, b) same_list(&(a), &(b))
 #define SAME_INT(a, b) ((a) == (b))
 #define SAME_BOOL(a, b) ((a) == (b))
 #define SAME_ENUM(a, b) ((a) == (b))
@@ -47,6 +49,8 @@ static const char *changed_top(const struct config *old, const struct config *ne
 #define ROW_bus(key, TYPE, field, flags) ROW_top("bus." key, TYPE, field, flags)
 #define ROW_http(key, TYPE, field, flags) ROW_top("http." key, TYPE, field, flags)
 #define ROW_log(key, TYPE, field, flags) ROW_top("log." key, TYPE, field, flags)
+#define ROW_column(key, TYPE, field, flags)
+#define ROW_key(key, TYPE, field, flags)
 #define ROW_target(key, TYPE, field, flags)
 #define ROW_route(key, TYPE, field, flags)
 #define OPTION(section, key, TYPE, field, fallback, low, high, allowed, flags, help)               \
@@ -102,10 +106,55 @@ static const char *changed_route(const struct config_route *old, const struct co
     return NULL;
 }
 
+#undef ROW_column
+#undef ROW_key
+#define ROW_target(key, TYPE, field, flags)
+#define ROW_route(key, TYPE, field, flags)
+
+static const char *changed_column(const struct config_column *old, const struct config_column *new)
+{
+#define ROW_column(key, TYPE, field, flags) ROW_pair("columns[]." key, TYPE, field, flags)
+#define ROW_key(key, TYPE, field, flags)
+#define OPTION(section, key, TYPE, field, fallback, low, high, allowed, flags, help)               \
+    ROW_##section(#key, TYPE, field, flags)
+#include "agent/options.def"
+#undef OPTION
+#undef ROW_column
+#undef ROW_key
+    return NULL;
+}
+
+static const char *changed_key(const struct config_key *old, const struct config_key *new)
+{
+#define ROW_column(key, TYPE, field, flags)
+#define ROW_key(key, TYPE, field, flags) ROW_pair("keys[]." key, TYPE, field, flags)
+#define OPTION(section, key, TYPE, field, fallback, low, high, allowed, flags, help)               \
+    ROW_##section(#key, TYPE, field, flags)
+#include "agent/options.def"
+#undef OPTION
+    return NULL;
+}
+
+static const char *changed_rules(const struct config *old, const struct config *new)
+{
+    const char *key = NULL;
+    if (old->column_count != new->column_count)
+        return "columns";
+    if (old->key_count != new->key_count)
+        return "keys";
+    for (int i = 0; !key && i < old->column_count; i++)
+        key = changed_column(&old->columns[i], &new->columns[i]);
+    for (int i = 0; !key && i < old->key_count; i++)
+        key = changed_key(&old->keys[i], &new->keys[i]);
+    return key;
+}
+
 /* The first option whose change needs a restart, or NULL. */
 static const char *needs_restart(const struct config *old, const struct config *new)
 {
     const char *key = changed_top(old, new);
+    if (!key)
+        key = changed_rules(old, new);
     if (!key && old->target_count != new->target_count)
         key = "targets";
     if (!key && old->route_count != new->route_count)

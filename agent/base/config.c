@@ -26,6 +26,25 @@ bool config_list_matches(const struct config_list *patterns, struct str space, s
     return false;
 }
 
+static bool column_pattern_matches(struct str pattern, struct str space, struct str table, struct str column)
+{
+    const char *dot = pattern.len ? memchr(pattern.p, '.', pattern.len) : NULL;
+    if (!dot)
+        return false;
+    size_t before = (size_t) (dot - pattern.p);
+    struct str left = {dot + 1, pattern.len - before - 1};
+    return str_match((struct str){pattern.p, before}, space) && pattern_matches(left, table, column);
+}
+
+bool config_list_takes_column(const struct config_list *patterns, struct str space, struct str table,
+                              struct str column)
+{
+    for (int at = 0; at < patterns->count; at++)
+        if (column_pattern_matches(str_of(patterns->items[at]), space, table, column))
+            return true;
+    return false;
+}
+
 const struct config_target *config_target_find(const struct config *c, const char *name)
 {
     for (int at = 0; at < c->target_count; at++)

@@ -17,6 +17,7 @@ enum config_interval { CONFIG_INTERVAL_AUTO, CONFIG_INTERVAL_NUMERIC, CONFIG_INT
 enum config_binary { CONFIG_BINARY_BYTES, CONFIG_BINARY_BASE64, CONFIG_BINARY_BASE64_URL, CONFIG_BINARY_HEX };
 enum config_hstore { CONFIG_HSTORE_AUTO, CONFIG_HSTORE_JSON, CONFIG_HSTORE_MAP, CONFIG_HSTORE_TEXT };
 enum config_ddl { DDL_STOP, DDL_PARK, DDL_APPLY };
+enum config_rule { RULE_DROP, RULE_MASK, RULE_HASH, RULE_TRUNCATE };
 enum config_existing { EXISTING_REFUSE, EXISTING_KEEP, EXISTING_CLEAR };
 
 struct config_list {
@@ -84,6 +85,20 @@ struct config_events {
     bool tombstones;
 };
 
+/* What becomes of columns before they are written anywhere; see schemas/shape.h. */
+struct config_column {
+    struct config_list of;     /* patterns schema.table.column; of several rules the first that matches decides */
+    enum config_rule what;
+    int64_t length;            /* of what mask writes and truncate leaves, in characters */
+    const char *salt;          /* of hash; secret */
+};
+
+/* Other columns as the record key. */
+struct config_key {
+    struct config_list of;      /* patterns schema.table; of several rules the first that matches decides */
+    struct config_list columns; /* names, in the order of the key */
+};
+
 struct config {
     struct arena arena;
     const char *path;          /* file it came from */
@@ -91,6 +106,10 @@ struct config {
     const char *state;         /* state directory */
     struct config_source source;
     struct config_events events;
+    int column_count;
+    struct config_column *columns;
+    int key_count;
+    struct config_key *keys;
     struct config_bus bus;
     int target_count;
     struct config_target *targets;
@@ -103,6 +122,11 @@ struct config {
 
 /* A table is chosen by the patterns: the last one that matches decides; no match is no. */
 bool config_list_matches(const struct config_list *patterns, struct str space, struct str table);
+
+/* One of the patterns schema.table.column takes this column. A dot parts, also one that a name holds: ? stands
+ * for that. */
+bool config_list_takes_column(const struct config_list *patterns, struct str space, struct str table,
+                              struct str column);
 
 /* The target with this name, or NULL. */
 const struct config_target *config_target_find(const struct config *c, const char *name);

@@ -27,19 +27,23 @@ struct section {
 struct part {
     const char *name;
     void (*load)(struct loader *l, const struct load_item *item);
+    bool optional; /* may be left out without a default of its own */
 };
 
 static void load_source(struct loader *l, const struct load_item *item);
 static void load_events(struct loader *l, const struct load_item *item);
 static void load_bus(struct loader *l, const struct load_item *item);
+static void load_columns(struct loader *l, const struct load_item *item);
+static void load_keys(struct loader *l, const struct load_item *item);
 static void load_targets(struct loader *l, const struct load_item *item);
 static void load_routes(struct loader *l, const struct load_item *item);
 static void load_http(struct loader *l, const struct load_item *item);
 static void load_log(struct loader *l, const struct load_item *item);
 
 static const struct part parts[] = {
-    {"source", load_source}, {"events", load_events}, {"bus", load_bus}, {"targets", load_targets},
-    {"routes", load_routes}, {"http", load_http},     {"log", load_log},
+    {"source", load_source, false}, {"events", load_events, false},   {"columns", load_columns, true},
+    {"keys", load_keys, true},      {"bus", load_bus, false},         {"targets", load_targets, true},
+    {"routes", load_routes, true},  {"http", load_http, false},       {"log", load_log, false},
 };
 #define PARTS (sizeof parts / sizeof *parts)
 
@@ -257,27 +261,61 @@ static void load_targets(struct loader *l, const struct load_item *item)
     }
 }
 
-static void load_routes(struct loader *l, const struct load_item *item)
+/* A part that is a list of sections. */
+struct items {
+    enum option_section section;
+    const char *name;
+    size_t size; /* of one's struct */
+    int max;
+    const char *without; /* what holds when the part is left out */
+};
+
+/* The array of structs, *count of them; NULL when there are none or after a fault. */
+static void *load_items(struct loader *l, const struct items *kind, const struct load_item *item, int *count)
 {
-    struct config *c = &l->out->config;
     struct fy_node *each;
     void *prev = NULL;
     if (load_is_null(item->node))
-        return;
+        return NULL;
     int room = fy_node_is_sequence(item->node) ? fy_node_sequence_item_count(item->node) : -1;
-    if (room < 1 || room > LOAD_ROUTES_MAX) {
-        fault_add(l->faults, item->at, "routes must be a list of 1 to %d routes; without it each "
-                  "target gets all tables", LOAD_ROUTES_MAX);
-        return;
+    if (room < 1 || room > kind->max) {
+        fault_add(l->faults, item->at, "%s must be a list of 1 to %d %s; without it %s", item->path, kind->max,
+                  kind->name, kind->without);
+        return NULL;
     }
-    c->routes = arena_zalloc(l->arena, (size_t) room, sizeof *c->routes);
-    while (c->route_count < room && (each = fy_node_sequence_iterate(item->node, &prev))) {
-        int at = c->route_count++;
+    char *all = arena_zalloc(l->arena, (size_t) room, kind->size);
+    while (*count < room && (each = fy_node_sequence_iterate(item->node, &prev))) {
+        int at = (*count)++;
         struct place place = load_place(each, item->at);
-        struct load_item value = {each, place, arena_printf(l->arena, "routes[%d]", at).p};
-        struct section s = {SECTION_route, &c->routes[at], value.path, place};
+        struct load_item value = {each, place, arena_printf(l->arena, "%s[%d]", item->path, at).p};
+        struct section s = {kind->section, all + (size_t) at * kind->size, value.path, place};
         load_section(l, &s, &value);
     }
+    return all;
+}
+
+static void load_columns(struct loader *l, const struct load_item *item)
+{
+    static const struct items kind = {SECTION_column, "rules", sizeof(struct config_column), LOAD_RULES_MAX,
+                                      "all columns are sent as they are"};
+    struct config *c = &l->out->config;
+    c->columns = load_items(l, &kind, item, &c->column_count);
+}
+
+static void load_keys(struct loader *l, const struct load_item *item)
+{
+    static const struct items kind = {SECTION_key, "rules", sizeof(struct config_key), LOAD_RULES_MAX,
+                                      "each table has its own key"};
+    struct config *c = &l->out->config;
+    c->keys = load_items(l, &kind, item, &c->key_count);
+}
+
+static void load_routes(struct loader *l, const struct load_item *item)
+{
+    static const struct items kind = {SECTION_route, "routes", sizeof(struct config_route), LOAD_ROUTES_MAX,
+                                      "each target gets all tables"};
+    struct config *c = &l->out->config;
+    c->routes = load_items(l, &kind, item, &c->route_count);
 }
 
 /* ---- the document ---- */
@@ -288,8 +326,7 @@ static void load_absent(struct loader *l, struct fy_node *root)
     for (size_t at = 0; at < PARTS; at++) {
         struct load_item none = {NULL, {0}, parts[at].name};
         struct str name = str_of(parts[at].name);
-        bool optional = parts[at].load == load_targets || parts[at].load == load_routes;
-        if (!optional && !line_of_same_key(root, NULL, name))
+        if (!parts[at].optional && !line_of_same_key(root, NULL, name))
             parts[at].load(l, &none);
     }
 }

@@ -47,7 +47,8 @@ static void add_value(struct buf *out, const struct option *o, const void *field
     unsigned word;
     switch (o->type) {
     case OPTION_SECRET:
-        buf_add_text(out, "\"‹set›\"");
+        memcpy(&text, field, sizeof text);
+        buf_add_text(out, text && *text ? "\"‹set›\"" : "\"\"");
         break;
     case OPTION_TEXT:
     case OPTION_WORD:
@@ -65,6 +66,8 @@ static void add_value(struct buf *out, const struct option *o, const void *field
         buf_addf(out, "%.*s", STR_ARG(option_word(o, (int) word)));
         break;
     case OPTION_LIST:
+    case OPTION_COLUMNS:
+    case OPTION_NAMES:
         add_list(out, field);
         break;
     }
@@ -106,12 +109,24 @@ static void add_part(struct buf *out, const struct loaded *loaded, enum option_s
     add_section(out, loaded, section, &loaded->config, "  ");
 }
 
+static void add_rules(struct buf *out, const struct loaded *loaded)
+{
+    const struct config *c = &loaded->config;
+    buf_add_text(out, c->column_count ? "columns:\n" : "");
+    for (int at = 0; at < c->column_count; at++)
+        add_section(out, loaded, SECTION_column, &c->columns[at], "  - ");
+    buf_add_text(out, c->key_count ? "keys:\n" : "");
+    for (int at = 0; at < c->key_count; at++)
+        add_section(out, loaded, SECTION_key, &c->keys[at], "  - ");
+}
+
 void config_print(const struct config *c, struct buf *out)
 {
     const struct loaded *loaded = (const struct loaded *) c;
     add_section(out, loaded, SECTION_top, c, "");
     add_part(out, loaded, SECTION_source);
     add_part(out, loaded, SECTION_events);
+    add_rules(out, loaded);
     add_part(out, loaded, SECTION_bus);
     buf_add_text(out, "targets:\n");
     for (int at = 0; at < c->target_count; at++) {

@@ -37,6 +37,12 @@ static void add_type(struct buf *out, const struct option *o)
     case OPTION_LIST:
         buf_add_text(out, "\"$ref\":\"#/$defs/patterns\"");
         break;
+    case OPTION_COLUMNS:
+        buf_add_text(out, "\"$ref\":\"#/$defs/columns\"");
+        break;
+    case OPTION_NAMES:
+        buf_add_text(out, "\"$ref\":\"#/$defs/names\"");
+        break;
     case OPTION_BOOL:
         buf_add_text(out, "\"anyOf\":[{\"type\":\"boolean\"}," SCHEMA_VARIABLE "]");
         break;
@@ -59,7 +65,7 @@ static void add_default(struct buf *out, const struct option *o)
     buf_add_text(out, ",\"default\":");
     if (o->type == OPTION_INT || o->type == OPTION_BOOL) {
         buf_add_text(out, o->default_value);
-    } else if (o->type == OPTION_LIST) {
+    } else if (option_is_list(o)) {
         buf_add_char(out, '[');
         for (int at = 0; (item = option_default_item(o, at)).len; at++) {
             buf_add_text(out, at ? "," : "");
@@ -120,20 +126,36 @@ static void add_section(struct buf *out, enum option_section section)
     buf_add_text(out, section == SECTION_bus ? "}]}" : "}");
 }
 
+/* A part that is a list of sections. */
+static void add_items(struct buf *out, enum option_section section, const char *name)
+{
+    buf_addf(out, ",\n\"%s\":{\"type\":\"array\",\"minItems\":1,\"items\":{", name);
+    add_object(out, section, "", "");
+    buf_add_text(out, "}}");
+}
+
+/* A list of what one definition says, or one of it alone. */
+static void add_list_def(struct buf *out, const char *name, const char *item)
+{
+    buf_addf(out, "\"%s\":{\"anyOf\":[{\"$ref\":\"#/$defs/%s\"},{\"type\":\"array\",\"minItems\":1,"
+             "\"items\":{\"$ref\":\"#/$defs/%s\"}}]},\n", name, item, item);
+}
+
 void config_schema(struct buf *out)
 {
     struct buf more = BUF_INIT;
     add_section(&more, SECTION_source);
     add_section(&more, SECTION_events);
+    add_items(&more, SECTION_column, "columns");
+    add_items(&more, SECTION_key, "keys");
     add_section(&more, SECTION_bus);
     add_section(&more, SECTION_http);
     add_section(&more, SECTION_log);
     buf_add_text(&more, ",\n\"targets\":{\"type\":\"object\",\"minProperties\":1,\"propertyNames\":"
                         "{\"pattern\":\"^[a-z][a-z0-9_]{0,39}$\"},\"additionalProperties\":{");
     add_object(&more, SECTION_target, "", "");
-    buf_add_text(&more, "}},\n\"routes\":{\"type\":\"array\",\"minItems\":1,\"items\":{");
-    add_object(&more, SECTION_route, "", "");
     buf_add_text(&more, "}}");
+    add_items(&more, SECTION_route, "routes");
     buf_add_text(out, "{\"$schema\":\"https://json-schema.org/draft/2020-12/schema\",\n"
                       "\"title\":\"tailrace.yaml\",\n");
     add_object(out, SECTION_top, more.len ? more.p : "", ",\"source\",\"targets\"");
@@ -141,11 +163,15 @@ void config_schema(struct buf *out)
                       "{\"type\":\"object\",\"additionalProperties\":false,\"maxProperties\":1,"
                       "\"minProperties\":1,\"properties\":{\"file\":{\"type\":\"string\"},"
                       "\"command\":{\"type\":\"array\",\"minItems\":1,\"items\":"
-                      "{\"type\":\"string\"}}}}]},\n"
-                      "\"patterns\":{\"anyOf\":[{\"$ref\":\"#/$defs/pattern\"},{\"type\":\"array\","
-                      "\"minItems\":1,\"items\":{\"$ref\":\"#/$defs/pattern\"}}]},\n"
-                      "\"pattern\":{\"type\":\"string\",\"pattern\":"
-                      "\"^!?[^.]+\\\\..+$|\\\\$\\\\{\"}}}\n");
+                      "{\"type\":\"string\"}}}}]},\n");
+    add_list_def(out, "patterns", "pattern");
+    add_list_def(out, "columns", "column");
+    add_list_def(out, "names", "name");
+    buf_add_text(out, "\"pattern\":{\"type\":\"string\",\"pattern\":"
+                      "\"^!?[^.]+\\\\..+$|\\\\$\\\\{\"},\n"
+                      "\"column\":{\"type\":\"string\",\"pattern\":"
+                      "\"^[^.!][^.]*\\\\.[^.]+\\\\.[^.]+$|\\\\$\\\\{\"},\n"
+                      "\"name\":{\"type\":\"string\",\"minLength\":1}}}\n");
     buf_free(&more);
 }
 

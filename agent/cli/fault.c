@@ -68,7 +68,7 @@ static struct str line_of(struct str source, int line)
 static bool is_secret_word(const char *p, size_t left, size_t *len)
 {
     static const char *const words[] = {"password", "passwd", "pasword", "passphrase", "secret",
-                                        "token",    "pwd",    "pass"};
+                                        "token",    "pwd",    "pass",    "salt"};
     for (size_t at = 0; at < sizeof words / sizeof *words; at++) {
         *len = strlen(words[at]);
         if (left >= *len && strncasecmp(p, words[at], *len) == 0)

@@ -15,6 +15,7 @@
 
 #define LOAD_TARGETS_MAX 60 /* each has metric series of its own, see METRIC_SERIES_MAX */
 #define LOAD_ROUTES_MAX 60
+#define LOAD_RULES_MAX 1000
 #define LOAD_LIST_MAX 1000
 #define LOAD_NAME_MAX 40
 

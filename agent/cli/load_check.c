@@ -232,6 +232,58 @@ static void check_routes(struct loader *l)
     }
 }
 
+/* ---- rules of columns and keys ---- */
+
+/* What the rule's action needs. */
+static void check_needs(struct loader *l, const struct config_column *rule, int number)
+{
+    const struct origin *salt = load_origin(l->out, &rule->salt);
+    struct place what = place_of(l, &rule->what), hidden = salt->at;
+    hidden.hide = true;
+    if ((rule->what == RULE_MASK || rule->what == RULE_TRUNCATE) && !rule->length)
+        fault_add(l->faults, what, "columns[%d] needs length: the number of characters that %s", number,
+                  rule->what == RULE_MASK ? "stand for a value" : "are left");
+    if (rule->what == RULE_HASH && !*rule->salt)
+        fault_add(l->faults, what, "columns[%d] needs salt: without one, values are found out by trying", number);
+    else if (rule->what == RULE_HASH && !salt->secret)
+        fault_warn(l->faults, hidden, "columns[%d].salt stands in this file; !secret keeps it out", number);
+}
+
+/* What it does not take: it was meant to do something else. */
+static void check_surplus(struct loader *l, const struct config_column *rule, int number)
+{
+    struct place hidden = place_of(l, &rule->salt);
+    hidden.hide = true;
+    if (rule->length && rule->what != RULE_MASK && rule->what != RULE_TRUNCATE)
+        fault_add(l->faults, place_of(l, &rule->length), "columns[%d].length is for mask and truncate", number);
+    if (*rule->salt && rule->what != RULE_HASH)
+        fault_add(l->faults, hidden, "columns[%d].salt is for hash", number);
+}
+
+static void check_key_rule(struct loader *l, const struct config_key *rule, int number)
+{
+    const struct config_list *names = &rule->columns;
+    for (int at = 0; at < names->count; at++)
+        for (int before = 0; before < at; before++)
+            if (strcmp(names->items[at], names->items[before]) == 0)
+                fault_add(l->faults, place_of(l, names), "keys[%d].columns has \"%s\" twice", number, names->items[at]);
+}
+
+/* A word that could not be read says nothing of what goes with it. */
+static void check_rules(struct loader *l)
+{
+    const struct config *c = &l->out->config;
+    bool sound = !l->faults->errors;
+    for (int at = 0; at < c->column_count; at++) {
+        if (c->columns[at].salt)
+            check_needs(l, &c->columns[at], at);
+        if (sound)
+            check_surplus(l, &c->columns[at], at);
+    }
+    for (int at = 0; at < c->key_count; at++)
+        check_key_rule(l, &c->keys[at], at);
+}
+
 /* ---- the rest ---- */
 
 /* host:port, [address]:port; the port may be 0 (any free one). */
@@ -253,6 +305,7 @@ void load_check(struct loader *l)
     check_conninfo(l, &c->source.postgres, "source.postgres");
     check_targets(l);
     check_routes(l);
+    check_rules(l);
     if (c->http_listen && *c->http_listen && !listen_ok(c->http_listen))
         fault_add(l->faults, place_of(l, &c->http_listen), "http.listen \"%s\" is not "
                   "address:port, like 127.0.0.1:8088; \"off\" for none", c->http_listen);

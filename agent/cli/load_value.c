@@ -59,7 +59,7 @@ static bool tag_is_plain(struct loader *l, const struct load_item *item)
     if (!tag.len)
         return true;
     if (str_is(tag, "!secret"))
-        fault_add(l->faults, item->at, "%s cannot be a secret: !secret is for connection strings",
+        fault_add(l->faults, item->at, "%s cannot be a secret: !secret is for connection strings and salts",
                   item->path);
     else
         fault_add(l->faults, item->at, "%s has the unknown tag \"%.*s\"; the only one is !secret",
@@ -261,20 +261,52 @@ static bool pattern_ok(struct loader *l, const struct load_item *item, struct st
     return false;
 }
 
-/* A list of patterns; one scalar is a list of one. */
-static void load_list(struct loader *l, const struct load_item *item, struct config_list *field)
+static bool column_pattern_ok(struct loader *l, const struct load_item *item, struct str pattern)
 {
+    const char *one = pattern.len ? memchr(pattern.p, '.', pattern.len) : NULL;
+    size_t left = one ? pattern.len - (size_t) (one + 1 - pattern.p) : 0;
+    const char *two = left ? memchr(one + 1, '.', left) : NULL;
+    size_t last = two ? pattern.len - (size_t) (two + 1 - pattern.p) : 0;
+    bool blank = pattern.len && (pattern.p[0] == ' ' || pattern.p[pattern.len - 1] == ' ');
+    if (last && !memchr(two + 1, '.', last) && one != pattern.p && two != one + 1 && pattern.p[0] != '!' && !blank
+        && pattern.len <= 256)
+        return true;
+    fault_add(l->faults, item->at, "%s: \"%.*s\" is no pattern of columns; write schema.table.column with * and ?, and ? "
+              "for a dot within a name", item->path, STR_ARG(pattern));
+    return false;
+}
+
+static bool name_ok(struct loader *l, const struct load_item *item, struct str name)
+{
+    if (name.len >= 1 && name.len <= 63)
+        return true;
+    fault_add(l->faults, item->at, "%s: a column's name has 1 to 63 bytes", item->path);
+    return false;
+}
+
+static bool list_item_ok(struct loader *l, const struct option *o, const struct load_item *item, struct str text)
+{
+    return o->type == OPTION_COLUMNS ? column_pattern_ok(l, item, text)
+         : o->type == OPTION_NAMES   ? name_ok(l, item, text)
+                                     : pattern_ok(l, item, text);
+}
+
+/* A list of patterns or names; one scalar is a list of one. */
+static void load_list(struct loader *l, const struct option *o, const struct load_item *item,
+                      struct config_list *field)
+{
+    const char *what = o->type == OPTION_NAMES ? "names" : "patterns";
     void *prev = NULL;
     struct fy_node *each = item->node;
     bool alone = fy_node_is_scalar(item->node);
     int included = 0, faults_before = l->faults->errors;
     if (!alone && !fy_node_is_sequence(item->node)) {
-        fault_add(l->faults, item->at, "%s must be a list of patterns, not a map", item->path);
+        fault_add(l->faults, item->at, "%s must be a list of %s, not a map", item->path, what);
         return;
     }
     int room = alone ? 1 : fy_node_sequence_item_count(item->node);
     if (room < 1 || room > LOAD_LIST_MAX) {
-        fault_add(l->faults, item->at, "%s has %d patterns, not 1 to %d", item->path, room,
+        fault_add(l->faults, item->at, "%s has %d %s, not 1 to %d", item->path, room, what,
                   LOAD_LIST_MAX);
         return;
     }
@@ -285,8 +317,8 @@ static void load_list(struct loader *l, const struct load_item *item, struct con
     for (; each && field->count < room; each = fy_node_sequence_iterate(item->node, &prev)) {
         struct load_item one = {each, load_place(each, item->at), item->path};
         struct str text;
-        if (load_scalar(l, &one, &text) && pattern_ok(l, &one, text)) {
-            included += text.p[0] != '!';
+        if (load_scalar(l, &one, &text) && list_item_ok(l, o, &one, text)) {
+            included += o->type != OPTION_LIST || text.p[0] != '!';
             field->items[field->count++] = text.p;
         }
         if (alone)
@@ -339,6 +371,8 @@ static void load_text(struct loader *l, const struct option *o, const struct loa
             memcpy(field, &text.p, sizeof text.p);
         break;
     case OPTION_LIST:
+    case OPTION_COLUMNS:
+    case OPTION_NAMES:
         break; /* not a scalar, see load_option */
     }
 }
@@ -350,9 +384,9 @@ void load_option(struct loader *l, const struct option *o, void *base, const str
     struct str text;
     bool ok;
     origin->secret = o->type == OPTION_SECRET && str_is(tag_of(item->node), "!secret");
-    if (o->type == OPTION_LIST && !load_is_null(item->node)) {
+    if (option_is_list(o) && !load_is_null(item->node)) {
         if (tag_is_plain(l, item))
-            load_list(l, item, field);
+            load_list(l, o, item, field);
         return;
     }
     ok = origin->secret ? load_secret(l, item, &text) : load_scalar(l, item, &text);
@@ -366,7 +400,7 @@ void load_default(struct loader *l, const struct option *o, void *base)
     struct load_item item = {.path = o->name};
     struct config_list *list = field;
     (void) load_origin_set(l, field, (struct place){0});
-    if (o->type != OPTION_LIST) {
+    if (!option_is_list(o)) {
         load_text(l, o, &item, str_of(o->default_value), field);
         return;
     }

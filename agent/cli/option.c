@@ -5,6 +5,8 @@
 #define STRUCT_top struct config
 #define STRUCT_source struct config
 #define STRUCT_events struct config
+#define STRUCT_column struct config_column
+#define STRUCT_key struct config_key
 #define STRUCT_bus struct config
 #define STRUCT_http struct config
 #define STRUCT_log struct config
@@ -33,6 +35,8 @@ static const struct {
     [SECTION_top] = {"", "Top level"},
     [SECTION_source] = {"source", "The database that is read"},
     [SECTION_events] = {"events", "How values travel"},
+    [SECTION_column] = {"columns[]", "A rule for columns: what becomes of their values"},
+    [SECTION_key] = {"keys[]", "A rule for keys: other columns as the record key"},
     [SECTION_bus] = {"bus", "The embedded bus"},
     [SECTION_target] = {"targets.<name>", "A target"},
     [SECTION_route] = {"routes[]", "A route: which tables go to which target"},
@@ -82,6 +86,11 @@ struct str option_word(const struct option *o, int at)
     return part_of(str_of(o->allowed), ' ', at);
 }
 
+bool option_is_list(const struct option *o)
+{
+    return o->type == OPTION_LIST || o->type == OPTION_COLUMNS || o->type == OPTION_NAMES;
+}
+
 const char *option_type_name(const struct option *o)
 {
     switch (o->type) {
@@ -90,7 +99,10 @@ const char *option_type_name(const struct option *o)
     case OPTION_SECRET:
         return "text or !secret";
     case OPTION_LIST:
+    case OPTION_COLUMNS:
         return "list of patterns";
+    case OPTION_NAMES:
+        return "list of names";
     case OPTION_BOOL:
         return "true or false";
     case OPTION_INT:

@@ -14,6 +14,8 @@ enum option_section {
     SECTION_top,
     SECTION_source,
     SECTION_events,
+    SECTION_column,
+    SECTION_key,
     SECTION_bus,
     SECTION_target,
     SECTION_route,
@@ -25,7 +27,9 @@ enum option_section {
 enum option_type {
     OPTION_TEXT,
     OPTION_SECRET, /* a text that is never printed and may come from !secret */
-    OPTION_LIST,   /* of patterns */
+    OPTION_LIST,   /* of patterns of tables */
+    OPTION_COLUMNS, /* of patterns of columns */
+    OPTION_NAMES,  /* of names */
     OPTION_BOOL,
     OPTION_INT,
     OPTION_ENUM, /* word kept as its number */
@@ -66,6 +70,9 @@ const char *option_section_title(enum option_section section);
 
 /* Word number at (from 0) of the option's allowed words; the empty string past the last. */
 struct str option_word(const struct option *o, int at);
+
+/* The type is one of the lists: its field is a struct config_list. */
+bool option_is_list(const struct option *o);
 
 /* Name of the type for people: "number", "true or false", ... */
 const char *option_type_name(const struct option *o);

@@ -4,6 +4,8 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "agent/cli/config.h"
 #include "agent/cli/fault.h"
@@ -91,6 +93,59 @@ START_TEST(values_given)
 }
 END_TEST
 
+START_TEST(rules_of_columns_and_keys)
+{
+    char dir[] = "/tmp/tailrace-salt-XXXXXX", path[64], text[1024];
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/salt", dir);
+    FILE *file = fopen(path, "w");
+    ck_assert_ptr_nonnull(file);
+    fputs("pepper9\n", file);
+    fclose(file);
+    ck_assert_int_eq(chmod(path, 0600), 0);
+    snprintf(text, sizeof text, FULL "targets: {w: {url: dbname=w}}\ncolumns:\n"
+             "  - { of: public.customers.email, do: hash, salt: !secret {file: %s} }\n"
+             "  - { of: [\"public.*.ssn\", \"hr.*.*salary*\"], do: drop }\n"
+             "  - { of: [public.c.note], do: truncate, length: 40 }\n"
+             "keys: [{ of: [\"public.o*\", \"!public.old\"], columns: [customer_id, \"No.\"] }]\n", path);
+    struct buf printed = BUF_INIT;
+    struct config *c = parse_right(text);
+    ck_assert_int_eq(c->column_count, 3);
+    ck_assert_int_eq(c->columns[0].what, RULE_HASH);
+    ck_assert_str_eq(c->columns[0].salt, "pepper9");
+    ck_assert_int_eq(c->columns[1].what, RULE_DROP);
+    ck_assert_int_eq(c->columns[1].of.count, 2);
+    ck_assert_int_eq(c->columns[2].length, 40);
+    ck_assert_int_eq(c->key_count, 1);
+    ck_assert_str_eq(c->keys[0].columns.items[1], "No.");
+    config_print(c, &printed);
+    ck_assert_ptr_null(strstr(printed.p, "pepper9"));
+    ck_assert_ptr_nonnull(strstr(printed.p, "columns:\n  - of: [public.customers.email] # t.yaml:6\n    do: hash # t.yaml:6\n"
+                                            "    length: 0 # default\n    salt: \"‹set›\" # t.yaml:6, !secret\n"));
+    ck_assert_ptr_nonnull(strstr(printed.p, "    salt: \"\" # default\n"));
+    ck_assert_ptr_nonnull(strstr(printed.p, "    columns: [customer_id, No.] # t.yaml:9\n"));
+    config_free(c);
+    buf_free(&printed);
+    unlink(path);
+    rmdir(dir);
+}
+END_TEST
+
+static void column_pattern_row(const struct str *column)
+{
+    const char *item = mem_strndup(column[0]);
+    const struct config_list list = {1, &item};
+    ck_assert_msg(config_list_takes_column(&list, column[1], column[2], column[3]) == str_is(column[4], "yes"),
+                  "%s of %.*s.%.*s.%.*s", item, STR_ARG(column[1]), STR_ARG(column[2]), STR_ARG(column[3]));
+    free((char *) (uintptr_t) item);
+}
+
+START_TEST(patterns_choose_columns)
+{
+    ck_assert_int_ge(test_rows("tests/cases/column_patterns.tsv", 6, column_pattern_row), 12);
+}
+END_TEST
+
 START_TEST(json_is_a_subset_and_bus_may_be_local)
 {
     struct config *c = parse_right(
@@ -142,6 +197,7 @@ START_TEST(example_holds)
     struct buf text = test_file("examples/tailrace.yaml");
     struct config *c = parse_right(text.p);
     ck_assert_str_eq(c->state, "/var/lib/tailrace");
+    ck_assert_int_eq(c->column_count, 3);
     /* It shows every option there is. */
     for (int row = 0; row < OPTION_ROWS; row++) {
         char key[64];
@@ -179,6 +235,11 @@ START_TEST(print_round_trip)
 }
 END_TEST
 
+static json_t *item_properties(json_t *top, const char *part)
+{
+    return json_object_get(json_object_get(json_object_get(top, part), "items"), "properties");
+}
+
 START_TEST(schema_knows_every_option)
 {
     struct buf schema = BUF_INIT;
@@ -189,8 +250,7 @@ START_TEST(schema_knows_every_option)
     json_t *top = json_object_get(json, "properties");
     json_t *target = json_object_get(
         json_object_get(json_object_get(top, "targets"), "additionalProperties"), "properties");
-    json_t *route = json_object_get(json_object_get(json_object_get(top, "routes"), "items"),
-                                    "properties");
+    json_t *route = item_properties(top, "routes"), *column = item_properties(top, "columns"), *key = item_properties(top, "keys");
     for (int row = 0; row < OPTION_ROWS; row++) {
         const struct option *o = option_row(row);
         json_t *part = json_object_get(top, option_section_path(o->section)), *in = top;
@@ -200,6 +260,10 @@ START_TEST(schema_knows_every_option)
             in = target;
         else if (o->section == SECTION_route)
             in = route;
+        else if (o->section == SECTION_column)
+            in = column;
+        else if (o->section == SECTION_key)
+            in = key;
         else if (o->section != SECTION_top)
             in = json_object_get(part, "properties");
         ck_assert_msg(json_object_get(in, o->name), "the schema lacks %s", o->name);
@@ -237,9 +301,9 @@ START_TEST(defaults_are_legal)
             ck_assert_msg(str_to_i64(str_of(o->default_value), &number) && number >= o->low
                               && number <= o->high, "%s", o->name);
         } else if (o->type == OPTION_ENUM || o->type == OPTION_WORD) {
-            for (int at = 0; (word = option_word(o, at)).len; at++)
+            for (int at = 0; o->default_value && (word = option_word(o, at)).len; at++)
                 found |= str_is(word, o->default_value);
-            ck_assert_msg(found, "%s", o->name);
+            ck_assert_msg(found || !o->default_value, "%s", o->name);
         }
         ck_assert_msg(o->help[0] && o->help[strlen(o->help) - 1] == '.', "%s: help is a sentence",
                       o->name);
@@ -315,6 +379,8 @@ void add_config_tests(Suite *suite)
     TCase *tests = tcase_create("config");
     tcase_add_test(tests, defaults_and_derived_values);
     tcase_add_test(tests, values_given);
+    tcase_add_test(tests, rules_of_columns_and_keys);
+    tcase_add_test(tests, patterns_choose_columns);
     tcase_add_test(tests, json_is_a_subset_and_bus_may_be_local);
     tcase_add_test(tests, every_fault_is_told);
     tcase_add_test(tests, example_holds);
