@@ -86,6 +86,18 @@ int relation_find(const struct relation *rel, struct str name)
     return -1;
 }
 
+void relation_add_left_out(struct buf *list, int attnum, struct str name)
+{
+    buf_addf(list, "%s[%d,", list->len ? "," : "", attnum);
+    buf_add_json(list, name);
+    buf_add_char(list, ']');
+}
+
+struct str relation_left_out(struct arena *a, const struct buf *list)
+{
+    return list->len ? arena_printf(a, "[%.*s]", STR_ARG(buf_str(list))) : STR_NONE;
+}
+
 static void column_copy(struct arena *a, struct column *to, const struct column *from)
 {
     *to = *from;
@@ -103,6 +115,7 @@ const struct relation *relation_copy(struct arena *a, const struct relation *rel
     *copy = *rel;
     copy->space = arena_str(a, rel->space);
     copy->name = arena_str(a, rel->name);
+    copy->left_out = arena_str(a, rel->left_out);
     copy->columns = NULL;
     if (!rel->column_count)
         return copy;
@@ -127,7 +140,8 @@ static bool column_equal(const struct column *a, const struct column *b)
 bool relation_equal(const struct relation *a, const struct relation *b)
 {
     if (a->identity != b->identity || a->column_count != b->column_count ||
-        a->key_count != b->key_count || !str_eq(a->space, b->space) || !str_eq(a->name, b->name))
+        a->key_count != b->key_count || !str_eq(a->space, b->space) || !str_eq(a->name, b->name) ||
+        !str_eq(a->left_out, b->left_out))
         return false;
     for (int at = 0; at < a->column_count; at++)
         if (!column_equal(&a->columns[at], &b->columns[at]))

@@ -46,6 +46,7 @@ struct relation {
     int column_count;
     int key_count;         /* columns in the record key; 0 = table without a key */
     const struct column *columns;
+    struct str left_out;   /* columns that the table has and that are not sent: JSON [[attnum, name], ...]; empty = none */
 };
 
 /* The kind of a built-in type by OID, and whether it is an array of that kind. Types that the
@@ -57,6 +58,10 @@ enum type_kind type_kind_of_name(struct str name);
 
 /* Index of the column with this name, or -1. */
 int relation_find(const struct relation *rel, struct str name);
+
+/* Add a column to a list of those that are left out; the list as rel->left_out has it, empty when there are none. */
+void relation_add_left_out(struct buf *list, int attnum, struct str name);
+struct str relation_left_out(struct arena *a, const struct buf *list);
 
 /* A deep copy in another arena. */
 const struct relation *relation_copy(struct arena *a, const struct relation *rel);

@@ -342,6 +342,8 @@ static void put_table_params(struct builder *b)
         put_int_param(&params, PARAM_TABLE "oid", rel->oid);
         if (rel->identity)
             put_param(&params, PARAM_TABLE "identity", (struct str){&rel->identity, 1});
+        if (rel->left_out.len)
+            put_param(&params, PARAM_TABLE "left_out", rel->left_out);
         buf_addf(b->out, "\"connect.parameters\":{%s},", params.p);
     }
     buf_free(&params);

@@ -281,6 +281,7 @@ static void read_table(const struct relation_parts *parts, struct relation *rel,
     rel->space = out->described ? param(params, PARAM_TABLE "schema") : parts->space;
     rel->name = out->described ? param(params, PARAM_TABLE "name") : parts->name;
     rel->oid = (uint32_t) int_param(params, PARAM_TABLE "oid", 0);
+    rel->left_out = param(params, PARAM_TABLE "left_out");
     rel->identity = param(params, PARAM_TABLE "identity").len ? param(params, PARAM_TABLE "identity").p[0]
                                                              : 'd';
 }

@@ -275,6 +275,18 @@ static void key_as_sent(struct column *cols, int count, char identity)
         cols[at].key_position = cols[at].identity ? at + 1 : 0;
 }
 
+/* Columns of the table that the message lacks: the publication does not send them, or they are younger. */
+static struct str left_out(const struct relation *wire, const PGresult *res, struct arena *a)
+{
+    struct buf list = BUF_INIT;
+    for (int row = 0; row < PQntuples(res); row++)
+        if (!PQgetisnull(res, row, 3) && !pg_bool(res, row, 7) && relation_find(wire, pg_text(res, row, 3)) < 0)
+            relation_add_left_out(&list, (int) pg_int(res, row, 11), pg_text(res, row, 3));
+    struct str out = relation_left_out(a, &list);
+    buf_free(&list);
+    return out;
+}
+
 /* wire with the catalog's facts; its types are still to be filled in. */
 static struct relation *with_facts(const struct relation *wire, const PGresult *facts, struct arena *a, struct column **cols)
 {
@@ -288,6 +300,7 @@ static struct relation *with_facts(const struct relation *wire, const PGresult *
             if (str_eq(pg_text(facts, row, 3), col->name))
                 take_facts(col, facts, row, a);
     }
+    rel->left_out = left_out(wire, facts, a);
     key_as_sent(*cols, count, wire->identity);
     rel->key_count = number_keys(*cols, count);
     return rel;

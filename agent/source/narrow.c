@@ -32,12 +32,19 @@ static const struct relation *keep_listed(const struct relation *rel, const PGre
     *slim = *rel;
     slim->columns = cols;
     slim->column_count = slim->key_count = 0;
+    struct buf left_out = BUF_INIT;
     for (int at = 0; at < rel->column_count; at++) {
-        if (!listed(res, rel->columns[at].name))
+        const struct column *col = &rel->columns[at];
+        if (!listed(res, col->name)) {
+            if (!col->generated)
+                relation_add_left_out(&left_out, col->attnum, col->name);
             continue;
-        cols[slim->column_count++] = rel->columns[at];
-        slim->key_count += rel->columns[at].key_position > 0;
+        }
+        cols[slim->column_count++] = *col;
+        slim->key_count += col->key_position > 0;
     }
+    slim->left_out = relation_left_out(a, &left_out);
+    buf_free(&left_out);
     return slim;
 }
 

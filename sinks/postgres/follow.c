@@ -7,7 +7,7 @@
  * never comes again when it is dropped, so the difference to a relation tells what was done,
  * whatever happened to this process in between. Rows that are older than what is remembered (parked
  * ones) change nothing. What the target has already is left alone: whoever did it by hand is not
- * in the way.
+ * in the way. A column that the source has and only no longer sends (a rule, a column list) is left alone too.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -31,6 +31,7 @@ struct follow {
     struct have *have;
     int have_count;
     json_t *known;           /* [[number, name, type], ...]; NULL when nothing is remembered */
+    json_t *left_out;        /* [[number, name], ...] of those that are not sent; NULL when all are */
     int *number;             /* of each column of the relation; 0 = not known */
     struct buf sql;          /* what has to be done: statements, each ended by a NUL */
     struct buf what;         /* the same in words */
@@ -64,6 +65,17 @@ static int known_by_name(const struct follow *f, struct str name)
         if (str_eq(known_text(json_array_get(f->known, at), 1), name))
             return known_number(json_array_get(f->known, at));
     return 0;
+}
+
+/* The source still has it. */
+static bool is_left_out(const struct follow *f, const json_t *known)
+{
+    for (size_t at = 0; at < json_array_size(f->left_out); at++) {
+        const json_t *one = json_array_get(f->left_out, at);
+        if (known_number(one) ? known_number(one) == known_number(known) : str_eq(known_text(one, 1), known_text(known, 1)))
+            return true;
+    }
+    return false;
 }
 
 static struct have *have_of(const struct follow *f, struct str name)
@@ -125,14 +137,21 @@ static bool take_numbers(struct follow *f, bool known_first)
     return grows(f);
 }
 
+/* A column that was there and whose place none of those that came has. */
+static bool is_free(const struct follow *f, int number)
+{
+    const json_t *known = known_of(f, number);
+    return known && column_of(f, number) < 0 && !is_left_out(f, known);
+}
+
 /* Between two columns that are known, as many lie as were there before: they have other names now. */
 static void fill_gap(struct follow *f, int from, int to)
 {
     int low = from ? f->number[from - 1] : 0, high = f->number[to], count = 0, at = from;
     for (int number = low + 1; number < high; number++)
-        count += known_of(f, number) && column_of(f, number) < 0;
+        count += is_free(f, number);
     for (int number = low + 1; number < high && count == to - from; number++)
-        if (known_of(f, number) && column_of(f, number) < 0)
+        if (is_free(f, number))
             f->number[at++] = number;
 }
 
@@ -266,6 +285,21 @@ static void plan_type(struct follow *f, const struct column *col, struct have *h
     end_statement(f);
 }
 
+/* Still there on the source, but not sent: it stays, and may not be asked for. */
+static void plan_unsent(struct follow *f, const json_t *known)
+{
+    const struct have *have = have_of(f, known_text(known, 1));
+    if (!have || !have->needed)
+        return;
+    tell_column(f, false, have->name);
+    buf_add_text(&f->what, "is no longer sent");
+    begin_statement(f);
+    buf_add_text(&f->sql, " ALTER COLUMN ");
+    pg_add_ident(&f->sql, have->name);
+    buf_add_text(&f->sql, " DROP NOT NULL");
+    end_statement(f);
+}
+
 /* Gone on the source: it goes here too, or may at least not be asked for. One whose name another column
  * has got is in the way. */
 static void plan_gone(struct follow *f, const json_t *known)
@@ -326,18 +360,29 @@ static void plan_column(struct follow *f, int at)
         plan_type(f, col, have);
 }
 
+/* Those that were there and did not come. Only when all that came have their number is another one gone; and events
+ * in strict, which have no OID, do not tell what they leave out. */
+static void plan_missing(struct follow *f)
+{
+    bool all = f->t->rel->oid;
+    for (int at = 0; at < f->t->rel->column_count; at++)
+        all = all && f->number[at];
+    for (size_t at = 0; at < json_array_size(f->known); at++) {
+        const json_t *known = json_array_get(f->known, at);
+        if (!known_number(known) || column_of(f, known_number(known)) >= 0)
+            continue;
+        if (is_left_out(f, known))
+            plan_unsent(f, known);
+        else if (all)
+            plan_gone(f, known);
+    }
+}
+
 static void plan(struct follow *f)
 {
     int count = f->t->rel->column_count;
-    bool all = true;
     number_columns(f);
-    for (int at = 0; at < count; at++)
-        all = all && f->number[at];
-    /* only when all have their number is one that is not among them gone */
-    for (size_t at = 0; all && at < json_array_size(f->known); at++)
-        if (known_number(json_array_get(f->known, at)) &&
-            column_of(f, known_number(json_array_get(f->known, at))) < 0)
-            plan_gone(f, json_array_get(f->known, at));
+    plan_missing(f);
     plan_renames(f);
     for (int at = 0; at < count; at++)
         if (!f->t->rel->columns[at].generated)
@@ -525,6 +570,7 @@ int pgs_follow(struct pgs *s, const struct pgs_table *t, uint64_t lsn, const PGr
     struct follow f = {.s = s, .t = t, .adds_only = true};
     uint64_t known_lsn;
     arena_init(&f.a, 0, "columns of a table");
+    f.left_out = t->rel->left_out.len ? json_loadb(t->rel->left_out.p, t->rel->left_out.len, 0, NULL) : NULL;
     take_columns(&f, columns);
     int done = load(&f, &known_lsn, e);
     *altered = false;
@@ -541,6 +587,7 @@ int pgs_follow(struct pgs *s, const struct pgs_table *t, uint64_t lsn, const PGr
             done = save(&f, lsn, e);
     }
     json_decref(f.known);
+    json_decref(f.left_out);
     arena_free(&f.a);
     buf_free(&f.sql);
     buf_free(&f.what);
