@@ -14,6 +14,7 @@
 
 #include "schemas/event.h"
 #include "schemas/registry.h"
+#include "schemas/shape.h"
 
 /* How values travel: Debezium's decimal.handling.mode, time.precision.mode, interval.handling.mode,
  * binary.handling.mode and hstore.handling.mode. AUTO: PostgreSQL's text in sane, Debezium's default in strict. */
@@ -36,6 +37,10 @@ struct envelope_options {
     bool tombstones;             /* a tombstone after each delete */
     bool transactions;           /* rows tell their place in the transaction; see envelope_mark */
     struct str placeholder;      /* unchanged TOAST; empty = "__debezium_unavailable_value" */
+    struct shape_rules rules;    /* on columns and keys; what they point to outlives the writer */
+    /* Told of columns that a rule drops because it cannot act on their type; may be NULL. */
+    void (*unable)(void *self, const struct relation *rel, struct str columns);
+    void *unable_self;
 };
 
 /* Where events go: put copies what it keeps. -1 unwinds through the call. */
@@ -52,7 +57,7 @@ struct envelope_writer *envelope_writer_open(const struct envelope_options *o, s
 void envelope_writer_close(struct envelope_writer *w);
 
 /* Build and register the schemas of a relation; kept by (oid, version). E_SCHEMA when refused,
- * E_CONFIG when two columns fall on one Avro name. */
+ * E_CONFIG when two columns fall on one Avro name, or a rule cannot be kept. */
 int envelope_relation(struct envelope_writer *w, const struct relation *rel,
                       const struct envelope_schema **out, struct err *e) MUST_CHECK;
 

@@ -419,9 +419,11 @@ static bool set_old_key(struct reading *r, json_t *key)
     struct value *row = arena_zalloc(r->a, (size_t) rows->rel->column_count + 1, sizeof *row);
     for (int at = 0; at < rows->rel->column_count; at++) {
         const json_t *part = json_object_get(key, rows->fields[at].p);
-        if (!part || json_is_null(part))
+        if (!part)
             continue;
-        row[at].state = VALUE_SET;
+        row[at].state = json_is_null(part) ? VALUE_NULL : VALUE_SET;
+        if (json_is_null(part))
+            continue;
         if (json_is_string(part))
             row[at].text = arena_str(r->a, json_str(part));
         else if (json_is_integer(part))

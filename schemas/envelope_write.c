@@ -6,180 +6,10 @@
  * (HEADER_SPECIAL), by their names on the source.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "schemas/plan.h"
+#include "schemas/envelope_local.h"
 
-#define BUCKETS 1024u
 #define KEEP_BYTES ((size_t) 1 << 20) /* a buffer that grew larger for one row is given back */
-
-struct envelope_schema {
-    struct envelope_schema *next; /* in its bucket */
-    struct arena arena;
-    struct plan plan;
-    const struct relation *seen;  /* the pointer that was last found equal to plan.rel */
-    struct value *merged;         /* room for one row */
-    struct str source_table;      /* source.schema and source.table, encoded */
-    int key_id, value_id;
-    uint64_t txn_count;           /* events of the running transaction */
-    struct envelope_schema *next_touched;
-};
-
-struct envelope_writer {
-    struct arena arena;
-    struct envelope_options options;
-    struct registry *registry;
-    struct envelope_schema *buckets[BUCKETS];
-    struct type_writer types;
-    struct buf key, value, headers, json;
-    struct buf unchanged, special[2], absent[2]; /* lists of one event; [0] before, [1] after */
-    struct str source_head, source_db;           /* source's fields in front of ts_ms; db; encoded */
-    uint64_t last_lsn;                           /* end of the transaction before this one */
-    bool copying;                                /* the row at hand is one of a copy */
-    struct str message_topic;
-    int message_key_id, message_value_id;        /* 0 until the first message */
-    struct str mark_topic;
-    int mark_key_id, mark_value_id;              /* 0 until the first transaction */
-    uint64_t txn_total, txn_messages;            /* events of the running transaction; messages of it */
-    struct envelope_schema *touched;             /* tables with events in it */
-};
-
-/* ---- open and close ---- */
-
-static struct str encoded(struct arena *a, struct str one, struct str two, struct str three)
-{
-    struct buf b = BUF_INIT;
-    avro_put_bytes(&b, one);
-    if (two.p)
-        avro_put_bytes(&b, two);
-    if (three.p)
-        avro_put_bytes(&b, three);
-    struct str out = arena_str(a, buf_str(&b));
-    buf_free(&b);
-    return out;
-}
-
-struct envelope_writer *envelope_writer_open(const struct envelope_options *o, struct registry *r)
-{
-    struct envelope_writer *w = mem_zalloc(1, sizeof *w);
-    arena_init(&w->arena, 0, "envelope");
-    w->registry = r;
-    w->options = *o;
-    w->options.prefix = arena_str(&w->arena, o->prefix);
-    w->options.database = arena_str(&w->arena, o->database);
-    w->options.version = arena_str(&w->arena, o->version);
-    w->options.placeholder = arena_str(&w->arena, plan_placeholder(o));
-    w->source_head = encoded(&w->arena, w->options.version, STR("postgresql"), w->options.prefix);
-    w->source_db = encoded(&w->arena, o->database, STR_NONE, STR_NONE);
-    w->mark_topic = envelope_topic(&w->arena, o->prefix, STR("transaction"), STR_NONE);
-    w->message_topic = envelope_topic(&w->arena, o->prefix, STR("message"), STR_NONE);
-    return w;
-}
-
-void envelope_writer_close(struct envelope_writer *w)
-{
-    if (!w)
-        return;
-    for (unsigned bucket = 0; bucket < BUCKETS; bucket++) {
-        struct envelope_schema *s = w->buckets[bucket];
-        while (s) {
-            struct envelope_schema *next = s->next;
-            arena_free(&s->arena);
-            free(s);
-            s = next;
-        }
-    }
-    struct buf *all[] = {&w->key, &w->value, &w->headers, &w->json, &w->unchanged, &w->special[0],
-                         &w->special[1], &w->absent[0], &w->absent[1]};
-    for (size_t at = 0; at < sizeof all / sizeof *all; at++)
-        buf_free(all[at]);
-    type_writer_reset(&w->types, 0);
-    arena_free(&w->arena);
-    free(w);
-}
-
-/* ---- schemas ---- */
-
-static int register_text(struct envelope_writer *w, struct str topic, const char *suffix,
-                         const struct buf *text, int *id, struct err *e)
-{
-    struct buf subject = BUF_INIT;
-    buf_addf(&subject, "%.*s-%s", STR_ARG(topic), suffix);
-    int result = text->over
-        ? err_set(e, E_SCHEMA, "schema of %.*s is too large", STR_ARG(topic))
-        : registry_add(w->registry, buf_str(&subject), buf_str(text), id, e);
-    buf_free(&subject);
-    return result;
-}
-
-static int schema_fill(struct envelope_writer *w, struct envelope_schema *s, const struct relation *rel,
-                       struct err *e)
-{
-    arena_init(&s->arena, 0, "envelope");
-    const struct relation *copy = relation_copy(&s->arena, rel);
-    if (plan_make(&s->arena, copy, &w->options, &s->plan, e))
-        return -1;
-    s->seen = rel;
-    s->merged = arena_zalloc(&s->arena, (size_t) copy->column_count + 1, sizeof *s->merged);
-    s->source_table = encoded(&s->arena, copy->space, copy->name.p ? copy->name : STR(""), STR_NONE);
-    struct buf text = BUF_INIT;
-    int result = 0;
-    if (s->plan.key_count) {
-        schema_build_key(&s->plan, &text);
-        result = register_text(w, s->plan.topic, "key", &text, &s->key_id, e);
-    }
-    if (!result) {
-        buf_reset(&text);
-        schema_build_value(&s->plan, &text);
-        result = register_text(w, s->plan.topic, "value", &text, &s->value_id, e);
-    }
-    buf_free(&text);
-    return result;
-}
-
-static int schema_make(struct envelope_writer *w, const struct relation *rel,
-                       struct envelope_schema **out, struct err *e)
-{
-    struct envelope_schema *s = mem_zalloc(1, sizeof *s);
-    if (schema_fill(w, s, rel, e)) {
-        arena_free(&s->arena);
-        free(s);
-        return -1;
-    }
-    struct envelope_schema **bucket = &w->buckets[rel->oid % BUCKETS];
-    s->next = *bucket;
-    *bucket = s;
-    *out = s;
-    return 0;
-}
-
-/* Newer ones stand in front. The same pointer is taken for the same relation; another pointer with
- * the same numbers (the copy describes tables on its own) is compared. */
-static int schema_find(struct envelope_writer *w, const struct relation *rel,
-                       struct envelope_schema **out, struct err *e)
-{
-    for (struct envelope_schema *s = w->buckets[rel->oid % BUCKETS]; s; s = s->next) {
-        const struct relation *known = s->plan.rel;
-        if (known->oid != rel->oid || known->version != rel->version)
-            continue;
-        if (s->seen != rel && !relation_equal(known, rel))
-            continue;
-        s->seen = rel;
-        *out = s;
-        return 0;
-    }
-    return schema_make(w, rel, out, e);
-}
-
-int envelope_relation(struct envelope_writer *w, const struct relation *rel,
-                      const struct envelope_schema **out, struct err *e)
-{
-    struct envelope_schema *s;
-    if (schema_find(w, rel, &s, e))
-        return -1;
-    *out = s;
-    return 0;
-}
 
 /* ---- one row ---- */
 
@@ -187,6 +17,7 @@ struct job {
     struct envelope_writer *w;
     struct envelope_schema *s;
     const struct change *change;
+    struct change shaped;       /* what change points to when rules concern its table */
     const struct txn *txn;
     int64_t now_us;
     const struct event_out *out;
@@ -589,9 +420,9 @@ static bool key_changed(const struct job *j, const struct value *after)
     for (int at = 0; j->change->before && at < plan->key_count; at++) {
         const struct value *old = &j->change->before[plan->key_columns[at]];
         const struct value *new = &after[plan->key_columns[at]];
-        if (old->state != VALUE_SET)
+        if (old->state != VALUE_SET && old->state != VALUE_NULL)
             return false;
-        changed |= new->state != VALUE_SET || !str_eq(old->text, new->text);
+        changed |= new->state != old->state || (new->state == VALUE_SET && !str_eq(old->text, new->text));
     }
     return changed;
 }
@@ -628,8 +459,14 @@ static int check_rows(const struct change *change, struct err *e)
 static int write_row(struct job *j, struct err *e)
 {
     const struct change *change = j->change;
-    if (check_rows(change, e) || schema_find(j->w, change->rel, &j->s, e))
+    if (check_rows(change, e) || envelope_schema_find(j->w, change->rel, &j->s, e))
         return -1;
+    if (j->s->shape) { /* the one place where rules act: nothing behind it has the row as it came */
+        j->shaped = *change;
+        if (shape_change(j->s->shape, &j->shaped, e))
+            return -1;
+        change = j->change = &j->shaped;
+    }
     if (change->op == OP_TRUNCATE)
         return emit(j, OP_TRUNCATE, NULL, NULL, e);
     if (change->op == OP_DELETE)
@@ -648,11 +485,11 @@ static int message_schemas(struct envelope_writer *w, struct err *e)
     if (w->message_value_id)
         return 0;
     schema_build_message_key(&text);
-    int result = register_text(w, w->message_topic, "key", &text, &w->message_key_id, e);
+    int result = envelope_register(w, w->message_topic, "key", &text, &w->message_key_id, e);
     if (!result) {
         buf_reset(&text);
         schema_build_message_value(&text);
-        result = register_text(w, w->message_topic, "value", &text, &w->message_value_id, e);
+        result = envelope_register(w, w->message_topic, "value", &text, &w->message_value_id, e);
     }
     buf_free(&text);
     return result;
@@ -689,11 +526,11 @@ static int mark_schemas(struct envelope_writer *w, struct err *e)
     if (w->mark_value_id)
         return 0;
     schema_build_transaction_key(&text);
-    int result = register_text(w, w->mark_topic, "key", &text, &w->mark_key_id, e);
+    int result = envelope_register(w, w->mark_topic, "key", &text, &w->mark_key_id, e);
     if (!result) {
         buf_reset(&text);
         schema_build_transaction_value(&text);
-        result = register_text(w, w->mark_topic, "value", &text, &w->mark_value_id, e);
+        result = envelope_register(w, w->mark_topic, "value", &text, &w->mark_value_id, e);
     }
     buf_free(&text);
     return result;

@@ -7,6 +7,7 @@ libtailrace_a_SOURCES += schemas/avro.c schemas/avro.h schemas/event.c schemas/t
 	schemas/types_text.c schemas/types_strict.c schemas/types_interval.c schemas/types_binary.c \
 	schemas/types_hstore.c schemas/plan.c schemas/plan.h \
 	schemas/schema_name.c schemas/schema_default.c schemas/schema_build.c \
+	schemas/envelope_local.h schemas/envelope_schema.c schemas/shape.c schemas/shape.h \
 	schemas/envelope_write.c schemas/envelope_read.c schemas/schema_parse.c \
 	schemas/schema_parse.h schemas/schema_relation.c schemas/schema_walk.c
 libtailrace_a_SOURCES += schemas/evolve.c schemas/registry_local.c

@@ -104,6 +104,13 @@ static int connect_both(struct source *s, struct err *e)
     return read_history(s, e);
 }
 
+static void tell_unable(void *self, const struct relation *rel, struct str columns)
+{
+    const struct source *s = self;
+    log_each(s->env->log, LOG_LEVEL_WARN, "source", "columns of %.*s.%.*s are dropped, because the rule that takes them cannot "
+             "act on their type: %.*s", STR_ARG(rel->space), STR_ARG(rel->name), STR_ARG(columns));
+}
+
 static void open_writer(struct source *s)
 {
     const struct config *c = s->config;
@@ -120,6 +127,9 @@ static void open_writer(struct source *s)
         .tombstones = c->events.tombstones,
         .transactions = c->events.transactions,
         .placeholder = str_of(c->events.placeholder),
+        .rules = shape_rules_of(c),
+        .unable = tell_unable,
+        .unable_self = s,
     };
     if (s->writer)
         return;

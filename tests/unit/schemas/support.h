@@ -59,5 +59,6 @@ TCase *case_types(void);
 TCase *case_forms(void);
 TCase *case_property(void);
 TCase *case_malformed(void);
+TCase *case_shape(void);
 
 #endif

@@ -12,6 +12,7 @@ int main(void)
     suite_add_tcase(s, case_forms());
     suite_add_tcase(s, case_property());
     suite_add_tcase(s, case_malformed());
+    suite_add_tcase(s, case_shape());
     SRunner *r = srunner_create(s);
     srunner_run_all(r, CK_ENV);
     int failed = srunner_ntests_failed(r);
