@@ -17,7 +17,7 @@ libtailrace_a_SOURCES += \
 	agent/source/place.c \
 	agent/source/preflight.c agent/source/preflight.h \
 	agent/source/preflight_disk.c agent/source/preflight_local.h \
-	agent/source/preflight_publication.c agent/source/preflight_role.c \
+	agent/source/preflight_publication.c agent/source/preflight_role.c agent/source/preflight_rules.c \
 	agent/source/preflight_server.c agent/source/preflight_slot.c \
 	agent/source/preflight_tables.c \
 	agent/source/prepared.c \

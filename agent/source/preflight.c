@@ -78,6 +78,7 @@ int preflight_source(const struct env *env, const struct config *config,
         preflight_check_server(&p);
         preflight_check_role(&p);
         preflight_check_tables(&p);
+        preflight_check_rules(&p);
         preflight_check_publications(&p);
         preflight_check_slot(&p);
     } else {

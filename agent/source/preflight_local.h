@@ -75,6 +75,8 @@ void preflight_check_role(struct preflight *p);
 void preflight_check_slot(struct preflight *p);
 /* preflight_tables.c: the chosen tables. Fills tables. */
 void preflight_check_tables(struct preflight *p);
+/* preflight_rules.c: rules of columns and keys, after the tables. Tells nothing when there are none. */
+void preflight_check_rules(const struct preflight *p);
 /* preflight_publication.c: the publications, after the tables. */
 void preflight_check_publications(struct preflight *p);
 /* preflight_disk.c: the state directory's place. */

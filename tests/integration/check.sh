@@ -86,6 +86,32 @@ text_types() {
     must "and nothing else" bash -c '! jq -r ".findings[] | select(.name == \"types\") | .sentence" "$1" | grep -q place' _ "$W/a/check.json"
     q main 'ALTER TABLE orders DROP area'
 }
+rules_of_columns() {
+    q main "CREATE TABLE ruled (id int PRIMARY KEY, a text, born date, code varchar(20) NOT NULL, UNIQUE (code)); CREATE TABLE whole (id int PRIMARY KEY, a text NOT NULL, b int UNIQUE);
+        ALTER TABLE whole REPLICA IDENTITY FULL; GRANT SELECT ON ruled, whole TO reader"
+    local rule='columns: [{ of: [public.ruled.a], do: mask, length: 3 }]'
+    look "$(as reader)"
+    must "nothing is told without rules" is rules none
+    C_MORE="$rule" look "$(as reader)"
+    must "a rule that acts passes" is rules pass
+    must "columns are counted" says rules 'take 1 columns'
+    C_MORE="${rule/ruled.a/ruled.born}" look "$(as reader)"
+    must "another type warns" is rules warn && must "with column and type" says rules 'public\.ruled: born \(date\)'
+    C_MORE="${rule/ruled.a/ruled.aa}" look "$(as reader)"
+    must "a pattern for nothing warns" is rules warn && must "it is named" says rules 'take no column.*public\.ruled\.aa'
+    C_MORE="${rule/ruled.a/ruled.id}" look "$(as reader)"
+    must "a key that is hidden fails" is rules fail && must "it is named" says rules 'rule mask .*public\.ruled\.id' && must "exit code" exits 78
+    C_MORE='keys: [{ of: public.ruled, columns: code }]' look "$(as reader)"
+    must "a key outside the identity fails" is rules fail && must "with the cure" hints rules 'ALTER TABLE public.ruled REPLICA IDENTITY FULL'
+    C_MORE='keys: [{ of: public.whole, columns: [a] }]' look "$(as reader)"
+    must "a key that nothing makes unique warns" is rules warn && must "it is named" says rules '\("a"\) of public\.whole is not unique'
+    C_MORE='keys: [{ of: public.whole, columns: [b, a] }]' look "$(as reader)"
+    must "nor one that may be NULL" says rules '\("b","a"\) of public\.whole is not unique'
+    q main 'ALTER TABLE whole ALTER b SET NOT NULL'
+    C_MORE='keys: [{ of: public.whole, columns: [b, a] }]' look "$(as reader)"
+    must "a part that is unique does" is rules pass
+    q main 'DROP TABLE ruled, whole'
+}
 sql_ascii() {
     look "$(as postgres ascii)"
     must "exit code of the encoding" exits 78
@@ -238,6 +264,7 @@ case_run "check: no SELECT on the tables to copy" no_select
 case_run "check: superuser, physical replication open" superuser
 case_run "check: table without replica identity" no_identity
 case_run "check: types that travel as text" text_types
+case_run "check: rules of columns and keys" rules_of_columns
 case_run "check: SQL_ASCII database" sql_ascii
 case_run "check: server that cannot be reached" unreachable
 case_run "check: wrong password" wrong_password
