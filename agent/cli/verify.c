@@ -32,7 +32,7 @@ struct verify {
     struct arena arena;
     int tables, differing;
     int64_t rows;
-    struct buf out;
+    struct buf out, left_out;
 };
 
 static int ask(struct verify *v, const char *cmd, const char *route, const char *until, json_t **answer,
@@ -208,12 +208,24 @@ static void leave(struct verify *v)
     v->slot_conn = v->source = v->target = NULL;
 }
 
+/* Said once for all targets. */
+static void note_left_out(struct verify *v, const struct verify_table *t)
+{
+    struct buf line = BUF_INIT;
+    buf_addf(&line, "left out by rules: %.*s.%.*s: %.*s\n", STR_ARG(t->rel->space), STR_ARG(t->rel->name),
+             STR_ARG(buf_str(&t->left_out)));
+    if (t->left_out.len && !(v->left_out.len && strstr(v->left_out.p, line.p)))
+        buf_add_str(&v->left_out, buf_str(&line));
+    buf_free(&line);
+}
+
 static void report_table(struct verify *v, const struct config_target *target, struct verify_table *t)
 {
     bool equal = t->differing_buckets == 0;
     v->tables++;
     v->differing += !equal;
     v->rows += t->source_rows;
+    note_left_out(v, t);
     if (v->json) {
         buf_add_text(&v->out, v->tables > 1 ? ",{\"target\":" : "{\"target\":");
         buf_add_json(&v->out, str_of(target->name));
@@ -223,8 +235,8 @@ static void report_table(struct verify *v, const struct config_target *target, s
         buf_add_json(&v->out, t->rel->name);
         buf_addf(&v->out, ",\"equal\":%s,\"source_rows\":%lld,\"target_rows\":%lld",
                  equal ? "true" : "false", (long long) t->source_rows, (long long) t->target_rows);
-        buf_addf(&v->out, ",\"missing\":%lld,\"extra\":%lld,\"differs\":%lld}", (long long) t->missing,
-                 (long long) t->extra, (long long) t->differs);
+        buf_addf(&v->out, ",\"missing\":%lld,\"extra\":%lld,\"differs\":%lld,\"left_out\":[%.*s]}", (long long) t->missing,
+                 (long long) t->extra, (long long) t->differs, STR_ARG(buf_str(&t->left_out)));
         return;
     }
     if (equal)
@@ -245,10 +257,12 @@ static int compare_table(struct verify *v, const struct config_target *target, u
     if (catalog_describe(v->env, v->source, oid, &v->arena, &t.rel, e))
         return -1;
     t.target_space = target->schema && target->schema[0] ? str_of(target->schema) : t.rel->space;
-    int result = verify_compare(v->env, v->source, v->target, &t, e);
+    const struct shape_rules rules = shape_rules_of(v->config);
+    int result = verify_by_rules(&rules, &v->arena, &t, e) || verify_compare(v->env, v->source, v->target, &t, e) ? -1 : 0;
     if (result == 0)
         report_table(v, target, &t);
     buf_free(&t.lines);
+    buf_free(&t.left_out);
     return result;
 }
 
@@ -280,6 +294,7 @@ static void report(struct verify *v)
     }
     if (!v->differing)
         printf("equal: %d tables, %lld rows\n", v->tables, (long long) v->rows);
+    printf("%.*s", STR_ARG(buf_str(&v->left_out)));
     if (v->parked)
         printf("parked: %lld rows (see tailrace parked list)\n", (long long) v->parked);
     if (!v->running)
@@ -314,6 +329,7 @@ int cmd_verify(struct cli *c, struct err *e)
     }
 done:
     buf_free(&v.out);
+    buf_free(&v.left_out);
     arena_free(&v.arena);
     if (v.config)
         config_free(v.config);

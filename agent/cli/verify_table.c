@@ -65,6 +65,38 @@ void verify_add_rows_sql(const struct relation *rel, struct str from, struct str
     buf_add_text(out, ") ORDER BY 1, 2");
 }
 
+int verify_by_rules(const struct shape_rules *rules, struct arena *a, struct verify_table *t, struct err *e)
+{
+    struct shape *s;
+    if (shape_make(t->rel, rules, &s, e))
+        return -1;
+    if (!s)
+        return 0;
+    const struct relation *sent = shape_relation(s);
+    struct relation *rel = arena_zalloc(a, 1, sizeof *rel);
+    struct column *cols = arena_zalloc(a, (size_t) t->rel->column_count + 1, sizeof *cols);
+    bool whole = true;
+    *rel = *t->rel;
+    rel->columns = cols;
+    rel->column_count = 0;
+    for (int at = 0; at < t->rel->column_count; at++) {
+        int there = relation_find(sent, t->rel->columns[at].name);
+        int position = there < 0 ? 0 : sent->columns[there].key_position;
+        if (shape_way(s, at) == SHAPE_KEEP) {
+            cols[rel->column_count] = t->rel->columns[at];
+            cols[rel->column_count++].key_position = position;
+            continue;
+        }
+        whole = whole && !position;
+        buf_add_text(&t->left_out, t->left_out.len ? ", " : "");
+        buf_add_json(&t->left_out, t->rel->columns[at].name);
+    }
+    rel->key_count = whole ? sent->key_count : 0;
+    t->rel = rel;
+    shape_free(s);
+    return 0;
+}
+
 struct digest {
     int64_t rows[VERIFY_BUCKETS];
     struct str sums[VERIFY_BUCKETS];
