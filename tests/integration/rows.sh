@@ -317,6 +317,77 @@ case_generated_sent() {
     must "nothing is parked" parked_none
 }
 
+# What the bus holds is looked at in three ways: the files of the state directory, the events as bytes (blocks are compressed),
+# and the target. s3cret is in every hidden value of the tables; pl8in is in one that is shown, so that the looking is known to see.
+masked_rules() {
+    printf 'pepper\n' >"$W/masked/salt"; chmod 600 "$W/masked/salt"
+    C_MORE="columns:
+  - { of: ['public.*.email', 'public.*.big', public.logins.login], do: hash, salt: !secret { file: $W/masked/salt } }
+  - { of: ['*.*.s?n'], do: drop }
+  - { of: 'public.*.phone', do: mask, length: 8 }
+  - { of: ['public.*.note', 'public.*.born'], do: truncate, length: 5 }
+keys:
+  - { of: public.orders, columns: [number, customer] }"
+}
+# masked_same TABLE: what the target has is what the rules make of the source's rows.
+HASHED="encode(sha256(convert_to('pepper' || %s, 'UTF8')), 'hex')"
+masked_same() {
+    local hashes
+    # shellcheck disable=SC2059
+    hashes=$(printf "$HASHED, $HASHED" email big)
+    test "$(q source "SELECT md5(string_agg(x::text, ' ' ORDER BY id)) FROM (SELECT id, $hashes, CASE WHEN phone IS NOT NULL THEN '********' END, left(note, 5), shown FROM $1) x")" = \
+        "$(q target "SELECT md5(string_agg(x::text, ' ' ORDER BY id)) FROM (SELECT id, email, big, phone, note, shown FROM $1) x")"
+}
+unseen() { ! grep -qaF -- "$1" "$2" && ! grep -qaF -- "$(printf %s "$1" | od -An -tx1 | tr -d ' \n')" "$2"; }
+own masked "rules on columns and keys: no hidden value in the state directory, in events, in the log or on the target; verify agrees on the rest"
+case_masked() {
+    pair masked
+    local bench=${TAILRACE%/*}/tests/integration/source_test t
+    [ -x "$bench" ] || make -C "${TAILRACE%/*}" tests/integration/source_test >/dev/null || { must "source_test is built" false; return; }
+    masked_rules
+    agent_config masked source target
+    C_SENTINEL=60000 agent_config masked_raw source target
+    q source "CREATE TABLE people (id int PRIMARY KEY, email varchar(80) DEFAULT 'none@s3cret', ssn text NOT NULL, phone text, note text, big text, born date, shown text); ALTER TABLE people ALTER big SET STORAGE EXTERNAL;
+        CREATE TABLE whole (LIKE people INCLUDING ALL); ALTER TABLE whole REPLICA IDENTITY FULL;
+        CREATE TABLE logins (login text PRIMARY KEY, shown text);
+        CREATE TABLE orders (id serial PRIMARY KEY, customer int NOT NULL, number int NOT NULL, shown text, UNIQUE (customer, number)); ALTER TABLE orders REPLICA IDENTITY FULL;
+        INSERT INTO people SELECT n, 's3cret-mail-' || n, 's3cret-ssn', 's3cret-phone', 'note s3cret', repeat('s3cret' || n, 1000), '2001-02-03', 'pl8in' FROM generate_series(1, 40) n; INSERT INTO whole SELECT * FROM people;
+        INSERT INTO logins SELECT 'l0gin' || n, 'pl8in' FROM generate_series(1, 40) n; INSERT INTO orders (customer, number, shown) SELECT n % 7, n, 'pl8in' FROM generate_series(1, 40) n"
+    must "check tells of the date" eval 'cli masked check --json 2>/dev/null | jq -e "any(.findings[]; .name == \"rules\" and .level == \"warn\" and (.sentence | test(\"public.people: born .date\")))" >/dev/null'
+    mkfifo "$W/masked.in"
+    "$bench" "$W/masked_raw/tailrace.yaml" raw <"$W/masked.in" >"$W/masked.tsv" 2>"$W/masked.err" &
+    local pid=$!; CHILDREN+=("$pid")
+    exec 7>"$W/masked.in"
+    must "runs" up && must "rows arrive" arrived && must "copied as bytes" until_true 20 eval '[ "$(grep -c "^commit copy .* last " "$W/masked.tsv")" -ge 5 ]'
+    for t in people whole; do
+        q source "INSERT INTO $t VALUES (200, 's3cret-new', 's3cret', NULL, NULL, NULL, NULL, 'pl8in'), (201, NULL, 's3cret', 's3cret', 'n', repeat('s3cret', 2000), '2020-01-01', NULL);
+            UPDATE $t SET shown = 'w' WHERE id = 3; UPDATE $t SET email = 's3cret-other', ssn = 's3cret-other', born = '1999-09-09' WHERE id = 4; UPDATE $t SET id = 105 WHERE id = 5;
+            UPDATE $t SET big = repeat('other s3cret', 500), note = 'x' WHERE id = 6; UPDATE $t SET id = 107, phone = 's3cret-moved', big = NULL WHERE id = 7; DELETE FROM $t WHERE id IN (8, 201)"
+    done
+    q source "UPDATE logins SET shown = 'w' WHERE login = 'l0gin1'; UPDATE logins SET login = 'l0gin-moved' WHERE login = 'l0gin2'; DELETE FROM logins WHERE login = 'l0gin3';
+        UPDATE orders SET shown = 'w' WHERE number = 1; UPDATE orders SET customer = 99 WHERE number = 2; UPDATE orders SET id = 1003 WHERE number = 3; DELETE FROM orders WHERE number = 4"
+    must "rows arrive" arrived && must "as bytes too" until_true 20 eval '[ "$(grep -c "^event	masked_raw.public.orders" "$W/masked.tsv")" -ge 45 ]'
+    for t in people whole; do
+        must "rows of $t are masked" masked_same "$t"
+        must "columns of $t" q_is target "SELECT string_agg(attname, ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = '$t'::regclass AND attnum > 0" id,email,phone,note,big,shown
+    done
+    # shellcheck disable=SC2059
+    must "hashed keys" test "$(q source "SELECT md5(string_agg(k || shown, ' ' ORDER BY k COLLATE \"C\")) FROM (SELECT $(printf "$HASHED" login) AS k, shown FROM logins) x")" = \
+        "$(q target 'SELECT md5(string_agg(login || shown, $$ $$ ORDER BY login COLLATE "C")) FROM logins')"
+    must "rows of orders" same source target orders
+    must "by the other key" q_is target "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid = 'orders'::regclass AND contype = 'p'" 'PRIMARY KEY (number, customer)'
+    must "nothing is parked" parked_none
+    must "it can be seen" eval '! unseen pl8in "$W/masked.tsv"' && must "no event tells s3cret" unseen s3cret "$W/masked.tsv" && must "no event tells l0gin" unseen l0gin "$W/masked.tsv"
+    must "no schema names ssn" eval '! grep "^schema" "$W/masked.tsv" | grep -q "\"name\":\"ssn\""'
+    must "no file of the state tells s3cret" eval '! grep -rqaF s3cret "$W/masked/state"'
+    must "no log tells" eval '! grep -qE "s3cret|l0gin" "$W/masked/log" "$W/masked/out" "$W/masked.err"' && must "the drop is told" log_has masked 'columns of public.people are dropped.*born \(date\)'
+    must "told once" test "$(grep -c 'columns of public.people are dropped' "$W/masked/log")" = 1
+    must "verify agrees" verified masked && must "and says what it left out" grep -q 'left out by rules: public.people: "email", "ssn", "phone", "note", "big", "born"' "$W/masked/verify"
+    must "in JSON" eval 'cli masked verify --json | jq -e "any(.details[]; .table == \"logins\" and .equal and .left_out == [\"login\"])" >/dev/null'
+    exec 7>&-
+    pid_stop $pid 5 # the end of its input would not do: the agent has the other end too
+}
+
 while [ $# -gt 0 ]; do
     case $1 in
         --source) SRC_V=$2; shift ;; --target) DST_V=$2; shift ;;
