@@ -54,9 +54,12 @@ static int await(struct source *s, struct err *e)
     return 0;
 }
 
-/* A column that the catalog does not have, or a type. Either may also be gone by now. */
+/* A column that the catalog does not have, or a type. Either may also be gone by now. And one that the catalog has and the
+ * message has not is either not sent or dropped by this transaction. */
 static bool lacks(const struct relation *rel)
 {
+    if (rel->left_out.len)
+        return true;
     for (int at = 0; at < rel->column_count; at++)
         if (!rel->columns[at].attnum || !rel->columns[at].type_name.len)
             return true;

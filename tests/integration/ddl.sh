@@ -199,6 +199,13 @@ case_late_visible() {
     wait $writer
     follows t
     must "with its default" q_is target "SELECT count(*) FROM t WHERE m = 'y'" 100
+    q source "ALTER SYSTEM SET synchronous_standby_names = 'nobody'" && q source "SELECT pg_reload_conf()" >/dev/null
+    q source "ALTER TABLE t DROP b; INSERT INTO t VALUES (102, 'x', 'x')" &
+    writer=$!
+    sleep 2
+    q source "ALTER SYSTEM RESET synchronous_standby_names" && q source "SELECT pg_reload_conf()" >/dev/null
+    wait $writer
+    follows t # what the catalog still had when the row came is not taken for one that is not sent
     away
 }
 
