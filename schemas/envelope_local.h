@@ -41,6 +41,7 @@ struct envelope_writer {
     int mark_key_id, mark_value_id;              /* 0 until the first transaction */
     uint64_t txn_total, txn_messages;            /* events of the running transaction; messages of it */
     struct envelope_schema *touched;             /* tables with events in it */
+    struct change shaped;                        /* the change at hand, when rules concern its table */
 };
 
 /* The schema of a relation, registered when it is new. */

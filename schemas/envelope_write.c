@@ -17,7 +17,6 @@ struct job {
     struct envelope_writer *w;
     struct envelope_schema *s;
     const struct change *change;
-    struct change shaped;       /* what change points to when rules concern its table */
     const struct txn *txn;
     int64_t now_us;
     const struct event_out *out;
@@ -462,10 +461,10 @@ static int write_row(struct job *j, struct err *e)
     if (check_rows(change, e) || envelope_schema_find(j->w, change->rel, &j->s, e))
         return -1;
     if (j->s->shape) { /* the one place where rules act: nothing behind it has the row as it came */
-        j->shaped = *change;
-        if (shape_change(j->s->shape, &j->shaped, e))
+        j->w->shaped = *change;
+        if (shape_change(j->s->shape, &j->w->shaped, e))
             return -1;
-        change = j->change = &j->shaped;
+        change = j->change = &j->w->shaped;
     }
     if (change->op == OP_TRUNCATE)
         return emit(j, OP_TRUNCATE, NULL, NULL, e);
