@@ -101,17 +101,32 @@ static bool take_pairs(struct type_writer *w, struct str in, uint32_t *count)
     return !in.len && !w->digits.over && !w->text.over;
 }
 
-/* The pairs of a text in w->digits, in the order of a HashMap that grew to hold them. */
-static bool order_pairs(struct type_writer *w, struct str text, struct pair **pairs, uint32_t *count)
+/* Buckets of a HashMap that took the pairs one by one. It grows when it is three quarters full; below 64 also when a
+ * bucket gets its ninth pair. (A larger one makes a tree of such a bucket, whose root then comes first; ours does not.) */
+static uint32_t count_buckets(const struct pair *pairs, uint32_t count)
 {
     uint32_t buckets = 16;
+    for (uint32_t at = 0; at < count; at++) {
+        uint32_t same = 0;
+        for (uint32_t before = 0; buckets < 64 && before < at; before++)
+            same += ((pairs[before].hash ^ pairs[at].hash) & (buckets - 1)) == 0;
+        if (same >= 8)
+            buckets *= 2;
+        if (at + 1 > buckets / 4 * 3)
+            buckets *= 2;
+    }
+    return buckets;
+}
+
+/* The pairs of a text in w->digits, in the order of that map. */
+static bool order_pairs(struct type_writer *w, struct str text, struct pair **pairs, uint32_t *count)
+{
     buf_reset(&w->digits);
     buf_reset(&w->text);
     if (!take_pairs(w, text, count))
         return false;
-    while (*count > buckets / 4 * 3)
-        buckets *= 2;
     *pairs = (struct pair *) (void *) w->digits.p;
+    uint32_t buckets = count_buckets(*pairs, *count);
     for (uint32_t at = 0; at < *count; at++)
         (*pairs)[at].hash &= buckets - 1;
     if (*count)

@@ -418,14 +418,15 @@ bool write_connect_timestamp(struct type_writer *w, const struct codec *c, struc
     return put_millis(w, text, true);
 }
 
-/* The ends of int64 are the infinities; it holds the years 1677 to 2262. */
+/* The ends of int64 are the infinities; it holds the years 1677 to 2262. Debezium counts the days first, so that the
+ * day in which int64 begins is outside for it. */
 bool write_timestamp_ns(struct type_writer *w, const struct codec *c, struct str text)
 {
-    (void) c;
     int64_t value;
     if (infinite(text, &value))
         value = value < 0 ? INT64_MIN : INT64_MAX;
-    else if (!parse_timestamp(text, &value) || __builtin_mul_overflow(value, INT64_C(1000), &value))
+    else if (!parse_timestamp(text, &value) || (c->strict && value < INT64_MIN / (DAY_US * 1000) * DAY_US)
+             || __builtin_mul_overflow(value, INT64_C(1000), &value))
         return false;
     avro_put_long(w->out, value);
     return true;
