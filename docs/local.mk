@@ -15,7 +15,7 @@ nodist_man1_MANS = docs/man/tailrace.1 docs/man/tailrace-run.1 docs/man/tailrace
 	docs/man/tailrace-init.1 docs/man/tailrace-check.1 docs/man/tailrace-status.1 \
 	docs/man/tailrace-top.1 docs/man/tailrace-verify.1 docs/man/tailrace-parked.1 docs/man/tailrace-snapshot.1 \
 	docs/man/tailrace-remove.1 docs/man/tailrace-config.1 docs/man/tailrace-docs.1 \
-	docs/man/tailrace-version.1 docs/man/tailrace-help.1
+	docs/man/tailrace-version.1 docs/man/tailrace-help.1 docs/man/tailrace-ddl.1
 nodist_man5_MANS = docs/man/tailrace.yaml.5
 bashcompletiondir = $(datadir)/bash-completion/completions
 zshcompletiondir = $(datadir)/zsh/site-functions
