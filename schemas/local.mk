@@ -5,7 +5,7 @@ libtailrace_a_SOURCES += schemas/relation.c
 libtailrace_a_SOURCES += schemas/avro.c schemas/avro.h schemas/event.c schemas/types.c \
 	schemas/types.h schemas/types_number.c schemas/types_decimal.c schemas/types_time.c \
 	schemas/types_text.c schemas/types_strict.c schemas/types_interval.c schemas/types_binary.c \
-	schemas/types_hstore.c schemas/plan.c schemas/plan.h \
+	schemas/types_hstore.c schemas/types_extension.c schemas/plan.c schemas/plan.h \
 	schemas/schema_name.c schemas/schema_default.c schemas/schema_build.c \
 	schemas/envelope_local.h schemas/envelope_schema.c schemas/shape.c schemas/shape.h \
 	schemas/envelope_write.c schemas/envelope_read.c schemas/schema_parse.c \

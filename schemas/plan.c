@@ -99,11 +99,12 @@ static bool write_fallback(struct arena *a, const struct column_plan *p, struct 
 
 static void plan_absent(struct arena *a, struct column_plan *p, struct type_writer *w)
 {
+    bool filled = p->codec.strict && p->column->not_null;
     buf_reset(w->out);
     if (!p->required)
-        buf_add_str(w->out, p->null);
-    else if (!p->codec.strict || !write_fallback(a, p, w)) {
-        buf_reset(w->out);
+        buf_add_str(w->out, filled ? (struct str){(const char *) &p->set_branch, 1} : p->null);
+    if (!filled ? p->required : !write_fallback(a, p, w)) {
+        w->out->len = !p->required;
         buf_add_str(w->out, p->zero);
     }
     p->absent = keep(a, w);
@@ -199,7 +200,7 @@ static void plan_unchanged(struct arena *a, struct column_plan *p, struct type_w
     const struct repr *repr = p->codec.repr;
     bool base64 = repr == &repr_table[REPR_BASE64] || repr == &repr_table[REPR_BASE64_URL];
     buf_reset(w->out);
-    if (base64 && !p->codec.array && !p->required) { /* as Debezium, since the placeholder is no base64 */
+    if (((base64 && !p->codec.array) || repr_is_extension(repr)) && !p->required) { /* as Debezium, since the placeholder is none */
         p->unchanged = p->null;
         return;
     }
@@ -210,18 +211,26 @@ static void plan_unchanged(struct arena *a, struct column_plan *p, struct type_w
     p->unchanged = keep(a, w);
 }
 
-/* A value that the type cannot hold: the empty one, or, where Debezium has NULL for a moment outside its nanoseconds, that. */
+/* A value that the type cannot hold: the empty one, or, where Debezium has NULL for a moment outside its nanoseconds and
+ * for what it fails to convert, that. */
 static void plan_refused(struct arena *a, struct column_plan *p, struct type_writer *w)
 {
     buf_reset(w->out);
     if (!p->required)
         buf_add_char(w->out, (char) p->set_branch);
     buf_add_str(w->out, p->zero);
-    bool null = p->codec.strict && !p->required && !p->codec.array && p->codec.repr == &repr_table[REPR_TIMESTAMP_NS];
+    bool moment = p->codec.strict && !p->codec.array && p->codec.repr == &repr_table[REPR_TIMESTAMP_NS];
+    bool null = !p->required && (moment || repr_is_extension(p->codec.repr));
     p->refused = null ? p->null : keep(a, w);
 }
 
 /* ---- columns and key ---- */
+
+/* Debezium's schema of a geometry is optional by itself, whatever the column says. */
+static bool always_optional(const struct codec *c)
+{
+    return !c->array && c->repr == &repr_table[REPR_GEOMETRY];
+}
 
 static void plan_column(struct arena *a, const struct column *column,
                         const struct envelope_options *o, struct column_plan *p)
@@ -234,8 +243,8 @@ static void plan_column(struct arena *a, const struct column *column,
     p->codec = codec_choose(column, o);
     p->omitted = o->strict && strict_omits(column);
     p->unstreamed = o->strict && str_is(column->type_name, "name");
-    p->required = column->not_null && (o->strict || column->identity);
-    p->key_required = column->not_null;
+    p->key_required = column->not_null && !always_optional(&p->codec);
+    p->required = p->key_required && (o->strict || column->identity);
     p->zero = codec_zero(&p->codec);
     plan_default(a, p, &w);
     p->null_branch = p->standard.len ? 2 : 0;

@@ -71,11 +71,18 @@ enum type_kind type_kind_of_oid(uint32_t oid, bool *array)
 
 enum type_kind type_kind_of_name(struct str name)
 {
-    if (str_is(name, "citext") || str_is(name, "isbn"))
-        return TYPE_TEXT;
-    if (str_is(name, "hstore"))
-        return TYPE_HSTORE;
-    return str_is(name, "ltree") ? TYPE_LTREE : TYPE_OTHER;
+    static const struct {
+        const char *name;
+        enum type_kind kind;
+    } named[] = {
+        {"citext", TYPE_TEXT}, {"isbn", TYPE_TEXT}, {"hstore", TYPE_HSTORE}, {"ltree", TYPE_LTREE},
+        {"geometry", TYPE_GEOMETRY}, {"geography", TYPE_GEOGRAPHY},
+        {"vector", TYPE_VECTOR}, {"halfvec", TYPE_HALFVEC}, {"sparsevec", TYPE_SPARSEVEC},
+    };
+    for (size_t at = 0; at < sizeof named / sizeof *named; at++)
+        if (str_is(name, named[at].name))
+            return named[at].kind;
+    return TYPE_OTHER;
 }
 
 int relation_find(const struct relation *rel, struct str name)

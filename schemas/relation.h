@@ -16,6 +16,7 @@ enum type_kind {
     TYPE_BYTEA, TYPE_UUID, TYPE_JSON /* json, jsonb */, TYPE_ENUM,
     TYPE_DATE, TYPE_TIME, TYPE_TIMETZ, TYPE_TIMESTAMP, TYPE_TIMESTAMPTZ, TYPE_INTERVAL,
     TYPE_BIT, TYPE_VARBIT, TYPE_MONEY, TYPE_XML, TYPE_TSVECTOR, TYPE_LTREE, TYPE_HSTORE, TYPE_POINT,
+    TYPE_GEOMETRY, TYPE_GEOGRAPHY /* PostGIS */, TYPE_VECTOR, TYPE_HALFVEC, TYPE_SPARSEVEC /* pgvector */,
 };
 
 struct column {
@@ -53,7 +54,7 @@ struct relation {
  * catalog must name (enum, extensions' types, domains) are TYPE_OTHER here; source/catalog refines them.
  * Source: PostgreSQL src/include/catalog/pg_type.dat. */
 enum type_kind type_kind_of_oid(uint32_t oid, bool *array);
-/* The kind of an extension's type by its name: citext, hstore, isbn, ltree; else TYPE_OTHER. */
+/* The kind of an extension's type by its name: citext, hstore, isbn, ltree, geometry, vector and their like; else TYPE_OTHER. */
 enum type_kind type_kind_of_name(struct str name);
 
 /* Index of the column with this name, or -1. */

@@ -176,15 +176,51 @@ static const char *logical_type(const struct repr *repr)
     return repr == &repr_table[REPR_CONNECT_TIMESTAMP] ? "timestamp-millis" : NULL;
 }
 
+#define RECORD(name, space, fields) \
+    "{\"type\":\"record\",\"name\":\"" name "\",\"namespace\":\"io.debezium.data" space "\",\"fields\":[" fields "]"
+#define FIELD(name, type) "{\"name\":\"" name "\",\"type\":" type "}"
+#define OPTIONAL_FIELD(name, type) "{\"name\":\"" name "\",\"type\":[\"null\",\"" type "\"],\"default\":null}"
+#define INT16 "{\"type\":\"int\",\"connect.type\":\"int16\"}"
+#define EWKB_FIELDS FIELD("wkb", "\"bytes\"") "," OPTIONAL_FIELD("srid", "int")
+/* Kafka Connect's form of a map whose keys are no strings. */
+#define MAP_ENTRIES \
+    "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"MapEntry\",\"namespace\":" \
+    "\"io.confluent.connect.avro\",\"fields\":[" FIELD("key", INT16) "," FIELD("value", "\"double\"") "]}}"
+
+/* The types that have parts: what is in front of their properties, and their documentation. */
+static const struct compound {
+    enum repr_id id;
+    const char *head, *doc;
+} compounds[] = {
+    {REPR_VARIABLE, RECORD("VariableScaleDecimal", "", FIELD("scale", "\"int\"") "," FIELD("value", "\"bytes\"")),
+     "Variable scaled decimal"},
+    {REPR_POINT, RECORD("Point", ".geometry", FIELD("x", "\"double\"") "," FIELD("y", "\"double\"") ","
+                        OPTIONAL_FIELD("wkb", "bytes") "," OPTIONAL_FIELD("srid", "int")), "Geometry (POINT)"},
+    {REPR_GEOMETRY, RECORD("Geometry", ".geometry", EWKB_FIELDS), "Geometry"},
+    {REPR_GEOGRAPHY, RECORD("Geography", ".geometry", EWKB_FIELDS), "Geography"},
+    {REPR_SPARSEVEC, RECORD("SparseDoubleVector", "", FIELD("dimensions", INT16) "," FIELD("vector", MAP_ENTRIES)),
+     "Sparse double vector"},
+    {REPR_VECTOR, "{\"type\":\"array\",\"items\":\"double\"", NULL},
+    {REPR_HALFVEC, "{\"type\":\"array\",\"items\":\"float\"", NULL},
+    {REPR_HSTORE_MAP, "{\"type\":\"map\",\"values\":[\"null\",\"string\"]", NULL},
+};
+
+static const struct compound *compound_of(const struct repr *repr)
+{
+    for (size_t at = 0; at < sizeof compounds / sizeof *compounds; at++)
+        if (repr == &repr_table[compounds[at].id])
+            return &compounds[at];
+    return NULL;
+}
+
 /* Properties behind "type", "items" or "fields"; nothing for a plain type. */
 static void put_props(struct buf *out, const struct column_plan *p, const struct buf *params,
                       bool item)
 {
     const struct repr *repr = p->codec.repr;
-    if (repr == &repr_table[REPR_VARIABLE])
-        buf_add_text(out, ",\"connect.doc\":\"Variable scaled decimal\"");
-    else if (repr == &repr_table[REPR_POINT])
-        buf_add_text(out, ",\"connect.doc\":\"Geometry (POINT)\"");
+    const struct compound *compound = compound_of(repr);
+    if (compound && compound->doc)
+        buf_addf(out, ",\"connect.doc\":\"%s\"", compound->doc);
     if (repr->connect_name)
         buf_add_text(out, ",\"connect.version\":1");
     put_params(out, params);
@@ -199,19 +235,6 @@ static void put_props(struct buf *out, const struct column_plan *p, const struct
         buf_addf(out, ",\"logicalType\":\"%s\"", logical);
 }
 
-/* What is in front of the properties of the types that have parts. */
-static const char *compound_head(const struct repr *repr)
-{
-    if (repr == &repr_table[REPR_HSTORE_MAP])
-        return "{\"type\":\"map\",\"values\":[\"null\",\"string\"]";
-    if (repr == &repr_table[REPR_POINT])
-        return "{\"type\":\"record\",\"name\":\"Point\",\"namespace\":\"io.debezium.data.geometry\",\"fields\":["
-               "{\"name\":\"x\",\"type\":\"double\"},{\"name\":\"y\",\"type\":\"double\"},{\"name\":\"wkb\",\"type\":"
-               "[\"null\",\"bytes\"],\"default\":null},{\"name\":\"srid\",\"type\":[\"null\",\"int\"],\"default\":null}]";
-    return "{\"type\":\"record\",\"name\":\"VariableScaleDecimal\",\"namespace\":\"io.debezium.data\",\"fields\":["
-           "{\"name\":\"scale\",\"type\":\"int\"},{\"name\":\"value\",\"type\":\"bytes\"}]";
-}
-
 /* The type of one value: a column's, or an array's element. True when it was a name only, so that
  * params found no place. */
 static bool put_value_type(struct builder *b, const struct column_plan *p, const struct buf *params,
@@ -219,7 +242,8 @@ static bool put_value_type(struct builder *b, const struct column_plan *p, const
 {
     const struct repr *repr = p->codec.repr;
     struct buf props = BUF_INIT;
-    bool record = strcmp(repr->avro, "record") == 0, compound = record || strcmp(repr->avro, "map") == 0;
+    const struct compound *compound = compound_of(repr);
+    bool record = strcmp(repr->avro, "record") == 0;
     bool *seen = &b->seen[repr - repr_table];
     if (record && *seen) {
         buf_addf(b->out, "\"%s\"", repr->connect_name);
@@ -227,7 +251,7 @@ static bool put_value_type(struct builder *b, const struct column_plan *p, const
     }
     put_props(&props, p, params, item);
     if (compound) {
-        buf_add_text(b->out, compound_head(repr));
+        buf_add_text(b->out, compound->head);
         *seen = record;
     } else if (props.len) {
         buf_addf(b->out, "{\"type\":\"%s\"", repr->avro);

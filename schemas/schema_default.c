@@ -21,7 +21,8 @@ static const char *placeholder(const struct column *column)
     case TYPE_BIT: case TYPE_VARBIT: return "0";
     case TYPE_XML: return "";
     case TYPE_OTHER: case TYPE_OID: case TYPE_BYTEA: case TYPE_TIMETZ: case TYPE_MONEY: case TYPE_TSVECTOR:
-    case TYPE_LTREE: case TYPE_HSTORE: case TYPE_POINT: return NULL;
+    case TYPE_LTREE: case TYPE_HSTORE: case TYPE_POINT: case TYPE_GEOMETRY: case TYPE_GEOGRAPHY: case TYPE_VECTOR:
+    case TYPE_HALFVEC: case TYPE_SPARSEVEC: return NULL;
     }
     return NULL;
 }

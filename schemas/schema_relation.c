@@ -60,6 +60,11 @@ static const struct derived {
     [REPR_NUMERIC_STRING] = {TYPE_TEXT, 25, 1009, -1, "text", "text"},
     [REPR_MONEY_DOUBLE] = {TYPE_NUMERIC, 1700, 1231, -1, "numeric", "numeric"},
     [REPR_MONEY_STRING] = {TYPE_TEXT, 25, 1009, -1, "text", "text"},
+    [REPR_GEOMETRY] = {TYPE_GEOMETRY, 0, 0, -1, "geometry", "geometry"},
+    [REPR_GEOGRAPHY] = {TYPE_GEOGRAPHY, 0, 0, -1, "geography", "geography"},
+    [REPR_VECTOR] = {TYPE_VECTOR, 0, 0, -1, "vector", "vector"},
+    [REPR_HALFVEC] = {TYPE_HALFVEC, 0, 0, -1, "halfvec", "halfvec"},
+    [REPR_SPARSEVEC] = {TYPE_SPARSEVEC, 0, 0, -1, "sparsevec", "sparsevec"},
 };
 
 static const char *avro_name(enum avro_type type)
@@ -74,8 +79,8 @@ static const char *avro_name(enum avro_type type)
     case AVRO_T_BYTES: return "bytes";
     case AVRO_T_RECORD: return "record";
     case AVRO_T_MAP: return "map";
-    case AVRO_T_NULL: case AVRO_T_ENUM: case AVRO_T_FIXED: case AVRO_T_ARRAY:
-    case AVRO_T_UNION: case AVRO_T_NAME: return "";
+    case AVRO_T_ARRAY: return "array";
+    case AVRO_T_NULL: case AVRO_T_ENUM: case AVRO_T_FIXED: case AVRO_T_UNION: case AVRO_T_NAME: return "";
     }
     return "";
 }
@@ -124,6 +129,29 @@ static bool is_hstore_map(const struct avro_schema *s, const struct avro_node *n
     return schema_optional(s, schema_kid(s, n, 0), &value) == 0 && s->nodes[value].type == AVRO_T_STRING;
 }
 
+static bool kid_is(const struct avro_schema *s, const struct avro_node *n, int kid, enum avro_type type)
+{
+    return kid < n->kid_count && s->nodes[schema_kid(s, n, kid)].type == type;
+}
+
+/* PostGIS's: bytes and an optional int. */
+static bool is_geometry(const struct avro_schema *s, const struct avro_node *n)
+{
+    int srid;
+    return n->kid_count == 2 && kid_is(s, n, 0, AVRO_T_BYTES)
+        && schema_optional(s, schema_kid(s, n, 1), &srid) == 0 && s->nodes[srid].type == AVRO_T_INT;
+}
+
+/* An int and a list of records of int and double. */
+static bool is_sparse(const struct avro_schema *s, const struct avro_node *n)
+{
+    if (n->kid_count != 2 || !kid_is(s, n, 0, AVRO_T_INT) || !kid_is(s, n, 1, AVRO_T_ARRAY))
+        return false;
+    const struct avro_node *list = &s->nodes[schema_kid(s, n, 1)], *entry = &s->nodes[schema_kid(s, list, 0)];
+    return entry->type == AVRO_T_RECORD && entry->kid_count == 2 && kid_is(s, entry, 0, AVRO_T_INT)
+        && kid_is(s, entry, 1, AVRO_T_DOUBLE);
+}
+
 /* The parts of a type that has some are those that its reader takes. */
 static bool parts_fit(const struct avro_schema *s, const struct avro_node *n, enum repr_id id)
 {
@@ -131,6 +159,10 @@ static bool parts_fit(const struct avro_schema *s, const struct avro_node *n, en
     case REPR_VARIABLE: return is_variable(s, n);
     case REPR_POINT: return is_point(s, n);
     case REPR_HSTORE_MAP: return is_hstore_map(s, n);
+    case REPR_GEOMETRY: case REPR_GEOGRAPHY: return is_geometry(s, n);
+    case REPR_VECTOR: return kid_is(s, n, 0, AVRO_T_DOUBLE);
+    case REPR_HALFVEC: return kid_is(s, n, 0, AVRO_T_FLOAT);
+    case REPR_SPARSEVEC: return is_sparse(s, n);
     default: return id != REPR_COUNT;
     }
 }
@@ -146,7 +178,8 @@ static int bits_length(const struct avro_node *n)
 static bool codec_of_node(const struct avro_schema *s, int node, struct codec *c, enum repr_id *id)
 {
     const struct avro_node *n = &s->nodes[node];
-    *c = (struct codec){.scale = -1, .element_null = -1, .array = n->type == AVRO_T_ARRAY};
+    *c = (struct codec){.scale = -1, .element_null = -1};
+    c->array = n->type == AVRO_T_ARRAY && repr_find(n) == REPR_COUNT; /* a vector is one value */
     if (c->array) {
         c->element_null = schema_optional(s, schema_kid(s, n, 0), &node);
         n = &s->nodes[node];

@@ -5,6 +5,7 @@
 #include "schemas/types.h"
 
 #define EPOCH_TEXT "1970-01-01 00:00:00"
+#define EMPTY_COLLECTION "010700000000000000"
 #define CONNECT "org.apache.kafka.connect.data."
 
 /* zero: an empty string or number; a Decimal of no bytes makes a foreign reader fail instead of
@@ -78,6 +79,14 @@ const struct repr repr_table[REPR_COUNT] = {
     [REPR_MONEY_DOUBLE] = {"double", NULL, NULL, write_money_double, read_numeric_double,
                            {"\0\0\0\0\0\0\0\0", 8}, {"0", 1}},
     [REPR_MONEY_STRING] = {"string", NULL, NULL, write_money_string, read_string, {"\0", 1}, {"0", 1}},
+    [REPR_GEOMETRY] = {"record", "io.debezium.data.geometry.Geometry", NULL, write_geometry, read_geometry,
+                       {"\0\0", 2}, {EMPTY_COLLECTION, 18}},
+    [REPR_GEOGRAPHY] = {"record", "io.debezium.data.geometry.Geography", NULL, write_geometry, read_geometry,
+                        {"\0\0", 2}, {EMPTY_COLLECTION, 18}},
+    [REPR_VECTOR] = {"array", "io.debezium.data.DoubleVector", NULL, write_vector, read_vector, {"\0", 1}, {"[]", 2}},
+    [REPR_HALFVEC] = {"array", "io.debezium.data.FloatVector", NULL, write_vector, read_vector, {"\0", 1}, {"[]", 2}},
+    [REPR_SPARSEVEC] = {"record", "io.debezium.data.SparseDoubleVector", NULL, write_sparsevec, read_sparsevec,
+                        {"\0\0", 2}, {"{}/0", 4}},
 };
 
 static const struct {
@@ -107,14 +116,20 @@ bool repr_is_decimal(const struct repr *repr)
     return repr == &repr_table[REPR_DECIMAL] || repr == &repr_table[REPR_MONEY];
 }
 
+bool repr_is_extension(const struct repr *repr)
+{
+    return repr >= &repr_table[REPR_GEOMETRY] && repr <= &repr_table[REPR_SPARSEVEC];
+}
+
 /* In the order of enum type_kind. */
 static const char *const kind_names[] = {
     "other", "bool", "int2", "int4", "int8", "oid", "float4", "float8", "numeric", "text", "bytea",
     "uuid", "json", "enum", "date", "time", "timetz", "timestamp", "timestamptz", "interval",
     "bit", "varbit", "money", "xml", "tsvector", "ltree", "hstore", "point",
+    "geometry", "geography", "vector", "halfvec", "sparsevec",
 };
 #define KINDS (sizeof kind_names / sizeof *kind_names)
-_Static_assert(KINDS == TYPE_POINT + 1, "a name for each kind");
+_Static_assert(KINDS == TYPE_SPARSEVEC + 1, "a name for each kind");
 
 const char *type_kind_name(enum type_kind kind)
 {
@@ -251,19 +266,49 @@ static enum repr_id choose(const struct column *column, const struct envelope_op
     case TYPE_LTREE: return REPR_LTREE;
     case TYPE_HSTORE: return choose_hstore(o, c);
     case TYPE_POINT: return o->strict ? REPR_POINT : REPR_STRING;
+    case TYPE_GEOMETRY: return o->strict ? REPR_GEOMETRY : REPR_STRING;
+    case TYPE_GEOGRAPHY: return o->strict ? REPR_GEOGRAPHY : REPR_STRING;
+    case TYPE_VECTOR: return o->strict ? REPR_VECTOR : REPR_STRING;
+    case TYPE_HALFVEC: return o->strict ? REPR_HALFVEC : REPR_STRING;
+    case TYPE_SPARSEVEC: return o->strict ? REPR_SPARSEVEC : REPR_STRING;
     }
     return REPR_STRING;
+}
+
+/* Elements that Debezium's schema requires. */
+static bool elements_required(enum type_kind kind)
+{
+    switch (kind) {
+    case TYPE_ENUM: case TYPE_TSVECTOR: case TYPE_VECTOR: case TYPE_HALFVEC: case TYPE_SPARSEVEC: return true;
+    default: return false;
+    }
+}
+
+/* What travels as the text of the whole array: in sane, where no element is mapped either. */
+static bool array_is_text(enum type_kind kind, bool strict)
+{
+    return kind == TYPE_OTHER || (!strict && kind >= TYPE_GEOMETRY);
 }
 
 struct codec codec_choose(const struct column *column, const struct envelope_options *o)
 {
     struct codec c = {.strict = o->strict, .element_null = -1};
     c.repr = &repr_table[choose(column, o, &c)];
-    c.array = column->array && column->kind != TYPE_OTHER; /* others: the whole array as text */
+    c.array = column->array && !array_is_text(column->kind, o->strict);
     c.array = c.array && !(o->strict && column->kind == TYPE_BIT); /* Debezium: as if it were one */
-    if (c.array && !(o->strict && (column->kind == TYPE_ENUM || column->kind == TYPE_TSVECTOR)))
+    if (c.array && !(o->strict && elements_required(column->kind)))
         c.element_null = 0;
     return c;
+}
+
+/* Arrays of an extension's type itself. */
+static bool is_known_array(struct str name)
+{
+    static const char *const names[] = {"_citext", "_isbn", "_geometry", "_geography", "_vector", "_halfvec", "_sparsevec"};
+    for (size_t at = 0; at < sizeof names / sizeof *names; at++)
+        if (str_is(name, names[at]))
+            return true;
+    return false;
 }
 
 /* Arrays of domains too, which resolve to a built-in kind here but not there. */
@@ -281,7 +326,7 @@ bool strict_omits(const struct column *column)
     }
     if (type_kind_of_oid(column->type_oid, &array) != TYPE_OTHER)
         return str_is(column->type_name, "_name");
-    return str_starts(column->type_name, "_") && !str_is(column->type_name, "_citext") && !str_is(column->type_name, "_isbn");
+    return str_starts(column->type_name, "_") && !is_known_array(column->type_name);
 }
 
 enum column_way envelope_column_way(const struct column *column, const struct envelope_options *o)
@@ -289,7 +334,8 @@ enum column_way envelope_column_way(const struct column *column, const struct en
     if (o->strict)
         return strict_omits(column) ? COLUMN_LEFT_OUT : COLUMN_MAPPED;
     switch (column->kind) {
-    case TYPE_OTHER: case TYPE_BIT: case TYPE_VARBIT: case TYPE_MONEY: case TYPE_POINT: return COLUMN_TEXT;
+    case TYPE_OTHER: case TYPE_BIT: case TYPE_VARBIT: case TYPE_MONEY: case TYPE_POINT: case TYPE_GEOMETRY: case TYPE_GEOGRAPHY:
+    case TYPE_VECTOR: case TYPE_HALFVEC: case TYPE_SPARSEVEC: return COLUMN_TEXT;
     case TYPE_HSTORE: return o->hstore == HSTORE_JSON || o->hstore == HSTORE_MAP ? COLUMN_MAPPED : COLUMN_TEXT;
     default: return COLUMN_MAPPED;
     }

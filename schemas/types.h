@@ -52,7 +52,7 @@ struct type_writer {
 struct codec;
 
 struct repr {
-    const char *avro;         /* "int", "string", ...; "record" only for VariableScaleDecimal */
+    const char *avro;         /* "int", "string", ...; "record", "array" and "map" for types with parts */
     const char *connect_name; /* NULL: a plain type */
     const char *connect_type; /* NULL, or Connect's narrower integer */
     bool (*write)(struct type_writer *w, const struct codec *c, struct str text);
@@ -70,7 +70,7 @@ enum repr_id {
     REPR_TIME_NS, REPR_TIMESTAMP_NS, REPR_CONNECT_DATE, REPR_CONNECT_TIME, REPR_CONNECT_TIMESTAMP,
     REPR_ISO_DATE, REPR_ISO_TIME, REPR_ISO_TIMESTAMP, REPR_ISO_INTERVAL,
     REPR_BASE64, REPR_BASE64_URL, REPR_HEX, REPR_HSTORE_MAP, REPR_NUMERIC_STRING, REPR_MONEY_DOUBLE,
-    REPR_MONEY_STRING,
+    REPR_MONEY_STRING, REPR_GEOMETRY, REPR_GEOGRAPHY, REPR_VECTOR, REPR_HALFVEC, REPR_SPARSEVEC,
     REPR_COUNT
 };
 
@@ -99,6 +99,8 @@ struct codec codec_choose(const struct column *column, const struct envelope_opt
 /* Debezium leaves the column out of its events: a type that it has no converter for. */
 bool strict_omits(const struct column *column);
 bool repr_is_decimal(const struct repr *repr);
+/* A type of PostGIS or pgvector. Debezium has null for a value of these that it does not have or cannot convert. */
+bool repr_is_extension(const struct repr *repr);
 /* A form of bytea that is a plain string in a schema, by the name that it has in a parameter; REPR_COUNT when it is none. */
 enum repr_id binary_form_find(struct str name);
 /* That name; NULL for other representations. */
@@ -126,8 +128,9 @@ enum type_kind type_kind_find(struct str name);
  * its sign. They stand in for printf where every row passes. */
 void put_digits(struct buf *text, uint64_t value, int width);
 void put_signed(struct buf *text, int64_t value);
-/* Whole text as a double, correctly rounded, PostgreSQL's NaN and Infinity included. */
+/* Whole text as a double or float, correctly rounded, PostgreSQL's NaN and Infinity included. */
 bool text_to_double(struct str text, double *out);
+bool text_to_float(struct str text, float *out);
 /* PostgreSQL's own shortest text of a float8 (or, single, of a float4), appended. */
 void put_float_text(struct buf *text, double value, bool single);
 /* The same number in plain notation; scale >= 0 prints exactly so many digits behind the point. */
@@ -196,6 +199,12 @@ bool write_hstore_json(struct type_writer *w, const struct codec *c, struct str 
 bool read_hstore_json(struct type_reader *r, const struct codec *c, struct buf *text);
 bool write_hstore_map(struct type_writer *w, const struct codec *c, struct str text);
 bool read_hstore_map(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_geometry(struct type_writer *w, const struct codec *c, struct str text);
+bool read_geometry(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_vector(struct type_writer *w, const struct codec *c, struct str text);
+bool read_vector(struct type_reader *r, const struct codec *c, struct buf *text);
+bool write_sparsevec(struct type_writer *w, const struct codec *c, struct str text);
+bool read_sparsevec(struct type_reader *r, const struct codec *c, struct buf *text);
 bool write_time_ns(struct type_writer *w, const struct codec *c, struct str text);
 bool read_time_ns(struct type_reader *r, const struct codec *c, struct buf *text);
 bool write_timestamp_ns(struct type_writer *w, const struct codec *c, struct str text);

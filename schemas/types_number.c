@@ -183,14 +183,23 @@ bool text_to_double(struct str text, double *out)
     return whole;
 }
 
-bool write_float4(struct type_writer *w, const struct codec *c, struct str text)
+bool text_to_float(struct str text, float *out)
 {
-    (void) c;
     char copy[64], *end;
     if (!copy_number(text, copy))
         return false;
-    avro_put_float(w->out, strtof(copy, &end));
+    *out = strtof(copy, &end);
     return *end == 0;
+}
+
+bool write_float4(struct type_writer *w, const struct codec *c, struct str text)
+{
+    (void) c;
+    float value;
+    if (!text_to_float(text, &value))
+        return false;
+    avro_put_float(w->out, value);
+    return true;
 }
 
 bool write_float8(struct type_writer *w, const struct codec *c, struct str text)

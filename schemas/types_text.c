@@ -20,8 +20,14 @@ bool read_string(struct type_reader *r, const struct codec *c, struct buf *text)
 
 /* ---- arrays ---- */
 
-/* Commas outside quotes plus one. */
-static int64_t count_items(struct str inner)
+/* typdelim of the element's type: PostGIS has a colon. */
+static char delimiter(const struct codec *c)
+{
+    return c->repr->write == write_geometry ? ':' : ',';
+}
+
+/* Delimiters outside quotes plus one. */
+static int64_t count_items(struct str inner, char delim)
 {
     int64_t count = 1;
     bool quoted = false;
@@ -30,7 +36,7 @@ static int64_t count_items(struct str inner)
             at++;
         else if (inner.p[at] == '"')
             quoted = !quoted;
-        else if (!quoted && inner.p[at] == ',')
+        else if (!quoted && inner.p[at] == delim)
             count++;
     }
     return count;
@@ -70,8 +76,8 @@ static bool take_quoted(struct type_writer *w, struct str *inner, struct item *i
     return true;
 }
 
-/* The next item and the comma behind it. A brace outside quotes is a second dimension. */
-static bool take_item(struct type_writer *w, struct str *inner, struct item *item)
+/* The next item and the delimiter behind it. A brace outside quotes is a second dimension. */
+static bool take_item(struct type_writer *w, struct str *inner, char delim, struct item *item)
 {
     *item = (struct item){{inner->p, 0}, false};
     if (inner->len && inner->p[0] == '"') {
@@ -79,7 +85,7 @@ static bool take_item(struct type_writer *w, struct str *inner, struct item *ite
             return false;
     } else {
         size_t at = 0;
-        while (at < inner->len && inner->p[at] != ',')
+        while (at < inner->len && inner->p[at] != delim)
             if (memchr("{}\"\\", inner->p[at++], 4))
                 return false;
         item->text.len = at;
@@ -88,7 +94,7 @@ static bool take_item(struct type_writer *w, struct str *inner, struct item *ite
         if (at == 0)
             return false;
     }
-    if (inner->len && inner->p[0] != ',')
+    if (inner->len && inner->p[0] != delim)
         return false;
     if (inner->len)
         *inner = (struct str){inner->p + 1, inner->len - 1};
@@ -122,12 +128,12 @@ bool write_array(struct type_writer *w, const struct codec *c, struct str text)
     if (text.len < 2 || text.p[0] != '{' || text.p[text.len - 1] != '}')
         return false;
     struct str inner = {text.p + 1, text.len - 2};
-    int64_t count = inner.len ? count_items(inner) : 0;
+    int64_t count = inner.len ? count_items(inner, delimiter(c)) : 0;
     if (count)
         avro_put_long(w->out, count);
     for (int64_t at = 0; at < count; at++) {
         struct item item;
-        if (!take_item(w, &inner, &item) || (item.null && c->element_null < 0))
+        if (!take_item(w, &inner, delimiter(c), &item) || (item.null && c->element_null < 0))
             return false;
         if (!write_item(w, c, &item))
             return false;
@@ -184,7 +190,7 @@ bool read_array(struct type_reader *r, const struct codec *c, struct buf *text)
     for (int64_t left = avro_get_block(&r->in); left > 0; left = avro_get_block(&r->in)) {
         for (; left > 0; left--) {
             if (!first)
-                buf_add_char(text, ',');
+                buf_add_char(text, delimiter(c));
             first = false;
             if (!read_item(r, c, text))
                 return false;

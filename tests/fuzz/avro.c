@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * libFuzzer target: the Avro reader. First byte even: headers (length in two bytes) and value of an event whose schemas are
- * ours, read as a change and as JSON; its second bit chooses between two: values in their usual forms, and in the forms that
- * options give. Odd: a schema (length in two bytes) and a body, read as JSON.
+ * ours, read as a change and as JSON; half of it chooses among three: values in their usual forms, in the forms that options give,
+ * and, in strict, those of PostGIS and pgvector. Odd: a schema (length in two bytes) and a body, read as JSON.
  *
  * What must hold for any bytes: no crash, no read past the end (each part is read from an allocation of its own length),
  * errors are E_AVRO or E_SCHEMA, and memory stays within the caps that the reader was given.
@@ -17,7 +17,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 
-#define TEXTS_MAX 4
+#define TEXTS_MAX 8
 
 struct memory {
     struct registry registry;
@@ -51,7 +51,8 @@ static const struct registry_driver driver = {.add = memory_add, .text = memory_
 /* ---- events of ours ---- */
 
 static struct memory ours = {.registry = {&driver}};
-static struct event events[2];
+#define EVENTS 3
+static struct event events[EVENTS];
 
 static int keep_event(void *self, const struct event *ev, struct err *e)
 {
@@ -95,6 +96,19 @@ static const struct value form_row[FORM_COLUMNS] = {
     {VALUE_SET, {"{\"\\\\x00\",NULL}", 14}},
 };
 
+static struct column extension_columns[] = {
+    COLUMN("id", TYPE_INT8, false), COLUMN("g", TYPE_GEOMETRY, false), COLUMN("y", TYPE_GEOGRAPHY, false),
+    COLUMN("ga", TYPE_GEOMETRY, true), COLUMN("v", TYPE_VECTOR, false), COLUMN("h", TYPE_HALFVEC, false),
+    COLUMN("s", TYPE_SPARSEVEC, false), COLUMN("va", TYPE_VECTOR, true), COLUMN("sa", TYPE_SPARSEVEC, true),
+};
+#define EXTENSION_COLUMNS ((int) (sizeof extension_columns / sizeof *extension_columns))
+static const struct value extension_row[EXTENSION_COLUMNS] = {
+    {VALUE_SET, {"7", 1}}, {VALUE_SET, {"0101000020E6100000000000000000F03F0000000000000040", 50}},
+    {VALUE_SET, {"010700000000000000", 18}}, {VALUE_SET, {"{010700000000000000:NULL}", 25}}, {VALUE_SET, {"[1,-2.5,1e-07]", 14}},
+    {VALUE_SET, {"[0.5]", 5}}, {VALUE_SET, {"{1:1,17:-2,33:0.1}/40", 21}}, {VALUE_SET, {"{\"[1,2]\",[3]}", 13}},
+    {VALUE_SET, {"{\"{1:1}/2\"}", 11}},
+};
+
 static void write_seed(const char *path, uint8_t mode, const struct event *ev)
 {
     FILE *out = fopen(path, "wb");
@@ -129,7 +143,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     struct relation rel = {.oid = 1, .version = 1, .space = STR("s"), .name = STR("t"), .identity = 'd',
                            .column_count = COLUMNS, .key_count = 1, .columns = columns};
     const char *seed = getenv("TR_FUZZ_SEED");
-    columns[0].key_position = form_columns[0].key_position = 1;
+    columns[0].key_position = form_columns[0].key_position = extension_columns[0].key_position = 1;
     arena_init(&ours.arena, 0, "fuzz");
     write_event(&o, &rel, row, &events[0]);
     rel.oid = 2;
@@ -141,7 +155,13 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
     o.binary = BINARY_BASE64;
     o.hstore = HSTORE_MAP;
     write_event(&o, &rel, form_row, &events[1]);
-    for (uint8_t at = 0; seed && at < 2; at++) {
+    rel.oid = 3;
+    rel.name = STR("e");
+    rel.columns = extension_columns;
+    rel.column_count = EXTENSION_COLUMNS;
+    o.strict = true;
+    write_event(&o, &rel, extension_row, &events[2]);
+    for (uint8_t at = 0; seed && at < EVENTS; at++) {
         char path[512];
         snprintf(path, sizeof path, "%s%u", seed, at);
         write_seed(path, (uint8_t) (2 * at), &events[at]);
@@ -225,6 +245,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (mode % 2)
         read_foreign(head, rest);
     else
-        read_event(&events[mode / 2 % 2], head, rest);
+        read_event(&events[mode / 2 % EVENTS], head, rest);
     return 0;
 }

@@ -28,6 +28,8 @@ START_TEST(kinds_of_built_in_types)
     /* box, and an OID of a user's type */
     ck_assert_int_eq(type_kind_of_oid(603, &array), TYPE_OTHER);
     ck_assert_int_eq(type_kind_of_name(STR("hstore")), TYPE_HSTORE);
+    ck_assert_int_eq(type_kind_of_name(STR("geometry")), TYPE_GEOMETRY);
+    ck_assert_int_eq(type_kind_of_name(STR("sparsevec")), TYPE_SPARSEVEC);
     ck_assert_int_eq(type_kind_of_name(STR("citext")), TYPE_TEXT);
     ck_assert_int_eq(type_kind_of_name(STR("mood")), TYPE_OTHER);
     array = true;

@@ -158,6 +158,11 @@ static const struct {
     [TYPE_LTREE] = {"ltree", "public.ltree", 16401, 16402},
     [TYPE_HSTORE] = {"hstore", "public.hstore", 16403, 16404},
     [TYPE_POINT] = {"point", "point", 600, 1017},
+    [TYPE_GEOMETRY] = {"geometry", "public.geometry", 16405, 16406},
+    [TYPE_GEOGRAPHY] = {"geography", "public.geography", 16407, 16408},
+    [TYPE_VECTOR] = {"vector", "public.vector", 16409, 16410},
+    [TYPE_HALFVEC] = {"halfvec", "public.halfvec", 16411, 16412},
+    [TYPE_SPARSEVEC] = {"sparsevec", "public.sparsevec", 16413, 16414},
 };
 
 struct column column_of(const char *name, enum type_kind kind, bool array, int32_t typmod)

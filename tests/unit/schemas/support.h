@@ -57,6 +57,7 @@ bool str_holds(struct str s, const char *part);
 TCase *case_envelope(void);
 TCase *case_types(void);
 TCase *case_forms(void);
+TCase *case_extension(void);
 TCase *case_property(void);
 TCase *case_malformed(void);
 TCase *case_shape(void);

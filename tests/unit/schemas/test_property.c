@@ -143,6 +143,9 @@ static struct str scalar_text(struct rng *r, struct arena *a, const struct colum
     case TYPE_MONEY: return rng_below(r, 2) ? STR("-$12,345.60") : STR("$0.00");
     case TYPE_POINT: return rng_below(r, 2) ? STR("(1.5,-2e-07)") : STR("(NaN,Infinity)");
     case TYPE_HSTORE: return rng_below(r, 2) ? STR("\"a\"=>\"1\", \"b \\\"q\"=>NULL") : STR("");
+    case TYPE_GEOMETRY: case TYPE_GEOGRAPHY: return rng_below(r, 2) ? STR("0101000020E6100000000000000000F03F0000000000000040") : STR("00000000010000000000000000");
+    case TYPE_VECTOR: case TYPE_HALFVEC: return rng_below(r, 2) ? STR("[0.099975586,-1e-07,65504]") : STR("[0]");
+    case TYPE_SPARSEVEC: return rng_below(r, 2) ? STR("{1:1.5,17:-2,33:0.1}/40") : STR("{}/40000");
     case TYPE_OTHER: case TYPE_TEXT: case TYPE_JSON: case TYPE_XML: case TYPE_TSVECTOR: case TYPE_LTREE: return plain_text(r, a);
     }
     return STR_NONE;
@@ -203,7 +206,7 @@ static struct relation random_relation(struct rng *r, struct arena *a, uint32_t 
     rel.name = arena_printf(a, "t%u", oid);
     rel.column_count = 1 + (int) rng_below(r, COLUMNS_MAX);
     for (int at = 0; at < rel.column_count; at++) {
-        enum type_kind kind = (enum type_kind) rng_below(r, TYPE_POINT + 1);
+        enum type_kind kind = (enum type_kind) rng_below(r, TYPE_SPARSEVEC + 1);
         struct str name = arena_printf(a, "c %d", at);
         columns[at] = column_of(name.p, kind, rng_below(r, 4) == 0, random_typmod(r, kind));
         columns[at].not_null = rng_below(r, 3) == 0;

@@ -10,6 +10,7 @@ int main(void)
     suite_add_tcase(s, case_envelope());
     suite_add_tcase(s, case_types());
     suite_add_tcase(s, case_forms());
+    suite_add_tcase(s, case_extension());
     suite_add_tcase(s, case_property());
     suite_add_tcase(s, case_malformed());
     suite_add_tcase(s, case_shape());
