@@ -2,7 +2,8 @@
 -- What tests/peers/debezium.sh runs on one database that both Debezium and tailrace read, and what
 -- tests/integration/debezium.sh runs again to compare tailrace with the records that Debezium made (debezium.tsv).
 -- Parts: "before" makes the tables and the rows of the first copy, the others run while both stream; each
--- statement of these is a transaction. A part ends with a row of marker, and begins when both have seen it.
+-- statement of these is a transaction. A part ends with a row of marker, and begins when both have seen it. Parts of extensions
+-- that Debian's list of packages needs not have (postgis, vector) are at the end, and run only where the server has them.
 -- part: before
 CREATE EXTENSION hstore; CREATE EXTENSION ltree; CREATE EXTENSION citext; CREATE EXTENSION isn;
 CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy');
@@ -161,3 +162,76 @@ INSERT INTO marker VALUES (4);
 ALTER TABLE keyed ALTER COLUMN renamed TYPE bigint, ALTER COLUMN renamed DROP NOT NULL;
 INSERT INTO keyed (a, b, renamed) VALUES (11, 'retyped', NULL);
 INSERT INTO marker VALUES (5);
+-- part: before_postgis
+CREATE EXTENSION postgis;
+CREATE DOMAIN spot AS geometry(Point,4326);
+CREATE TABLE places (id int PRIMARY KEY, g geometry, gp geometry(Point,4326), gz geometry(PointZM), gg geography, ggp geography(Point,4326), ag geometry[], agg geography[], s spot, asp spot[], b2 box2d, b3 box3d);
+CREATE TABLE places_required (id int PRIMARY KEY, v int, g geometry NOT NULL, gg geography NOT NULL, ag geometry[] NOT NULL);
+CREATE TABLE places_defaults (id int PRIMARY KEY, g geometry DEFAULT 'POINT(1 2)', gg geography DEFAULT 'POINT(1 2)', gn geometry NOT NULL DEFAULT 'POINT(3 4)', ag geometry[] DEFAULT '{}');
+CREATE TABLE places_keyed (g geometry PRIMARY KEY, v text);
+CREATE TABLE places_large (id int PRIMARY KEY, v int, g geometry, gg geography, ag geometry[], gn geometry NOT NULL);
+ALTER TABLE places_large ALTER g SET STORAGE EXTERNAL, ALTER gg SET STORAGE EXTERNAL, ALTER ag SET STORAGE EXTERNAL, ALTER gn SET STORAGE EXTERNAL;
+INSERT INTO places VALUES (1, 'POINT(1 2)', 'SRID=4326;POINT(1 2)', 'POINT ZM (1 2 3 4)', 'POINT(1 2)', 'POINT(1 2)', ARRAY['POINT(1 2)'::geometry, NULL], ARRAY['POINT(1 2)'::geography], 'SRID=4326;POINT(1 2)', ARRAY['SRID=4326;POINT(1 2)'::spot], 'BOX(1 2,3 4)', 'BOX3D(1 2 3,4 5 6)');
+-- part: postgis
+INSERT INTO places (id) VALUES (2);
+INSERT INTO places VALUES (3, 'GEOMETRYCOLLECTION EMPTY', 'SRID=4326;POINT EMPTY', 'POINT ZM (-1.5 1e300 0 -0)', 'POINT EMPTY', 'POINT(-180 90)', '{}', '{}', NULL, '{}', NULL, NULL);
+INSERT INTO places (id, g, gg, ag, agg) VALUES (4, 'SRID=3857;POLYGON((0 0,1 0,1 1,0 0),(0.2 0.1,0.3 0.1,0.3 0.2,0.2 0.1))', 'SRID=4267;LINESTRING(0 0,1 1)', ARRAY['SRID=4326;POINT(1 2)'::geometry, 'LINESTRING(0 0,1 1)', NULL, 'SRID=3857;POINT EMPTY'], ARRAY['POINT(1 2)'::geography, NULL, 'LINESTRING(0 0,1 1)']);
+INSERT INTO places (id, g, gg) VALUES (5, 'SRID=4326;MULTICURVE((0 0,5 5),CIRCULARSTRING(4 0,4 4,8 4))', 'GEOMETRYCOLLECTION(POINT(1 2),LINESTRING(0 0,1 1))'), (6, 'TIN(((0 0 0,0 0 1,0 1 0,0 0 0)))', 'MULTIPOINT((1 2),(3 4))');
+UPDATE places SET g = 'SRID=999999;POINT(0 0)', gp = NULL WHERE id = 1;
+UPDATE places SET id = 7 WHERE id = 1;
+DELETE FROM places WHERE id = 7;
+INSERT INTO places_required VALUES (1, 1, 'POINT(1 2)', 'POINT(1 2)', '{}');
+UPDATE places_required SET v = 2 WHERE id = 1;
+UPDATE places_required SET id = 2 WHERE id = 1;
+DELETE FROM places_required WHERE id = 2;
+INSERT INTO places_defaults (id) VALUES (1);
+INSERT INTO places_defaults VALUES (2, NULL, NULL, 'POINT(5 6)', NULL);
+DELETE FROM places_defaults WHERE id = 1;
+INSERT INTO places_keyed VALUES ('POINT(1 2)', 'a'), ('SRID=4326;POINT(3 4)', 'b');
+UPDATE places_keyed SET v = 'c' WHERE v = 'b';
+DELETE FROM places_keyed WHERE v = 'a';
+INSERT INTO places_large SELECT 1, 1, g, g::geography, ARRAY[g], g FROM (SELECT ST_SetSRID(ST_MakeLine(ARRAY(SELECT ST_Point(n % 90, n % 80) FROM generate_series(1, 200) n)), 4326) AS g) x;
+UPDATE places_large SET v = 2 WHERE id = 1;
+UPDATE places_large SET v = 3, g = 'POINT(1 2)' WHERE id = 1;
+UPDATE places_large SET id = 2 WHERE id = 1;
+DELETE FROM places_large WHERE id = 2;
+INSERT INTO marker VALUES (101);
+-- part: before_vector
+CREATE EXTENSION vector;
+CREATE DOMAIN direction AS vector(2);
+CREATE TABLE embeddings (id int PRIMARY KEY, v vector, v3 vector(3), h halfvec, h3 halfvec(3), s sparsevec, s5 sparsevec(5), av vector[], ah halfvec[], asv sparsevec[], d direction);
+CREATE TABLE embeddings_required (id int PRIMARY KEY, n int, v vector NOT NULL, h halfvec NOT NULL);
+CREATE TABLE embeddings_sparse (id int PRIMARY KEY, s sparsevec NOT NULL);
+CREATE TABLE embeddings_defaults (id int PRIMARY KEY, v vector DEFAULT '[1,2]', h halfvec DEFAULT '[1,2]', s sparsevec DEFAULT '{1:1}/2', vn vector NOT NULL DEFAULT '[3]');
+CREATE TABLE embeddings_keyed (v vector PRIMARY KEY, t text);
+CREATE TABLE embeddings_large (id int PRIMARY KEY, n int, v vector, h halfvec, s sparsevec);
+ALTER TABLE embeddings_large ALTER v SET STORAGE EXTERNAL, ALTER h SET STORAGE EXTERNAL, ALTER s SET STORAGE EXTERNAL;
+INSERT INTO embeddings VALUES (1, '[1,2,3]', '[0.1,-0.2,1e-30]', '[1,2,3]', '[0.1,-0.2,65504]', '{1:1,3:2}/5', '{2:0.1}/5', ARRAY['[1,2]'::vector], ARRAY['[1,2]'::halfvec], ARRAY['{1:1}/2'::sparsevec], '[1,0]');
+-- part: vector
+INSERT INTO embeddings (id) VALUES (2);
+INSERT INTO embeddings (id, v, h, s) VALUES (3, '[3.4028235e38,-1.1754944e-38,1e-45,16777216,123456.789,1000000,0.0001,0.00001,-0]', '[6e-8,-65504,0.333251953125,2049,-0]', '{}/5'),
+    (4, '[0]', '[0]', '{1:-1.5,2:1e-30,16:3,17:4,32:5,32767:6}/32767');
+INSERT INTO embeddings (id, s) SELECT 100 + k, ('{' || (SELECT string_agg(n * k || ':' || n, ',' ORDER BY n) FROM generate_series(1, 13) n) || '}/1000')::sparsevec FROM generate_series(1, 61, 3) k;
+INSERT INTO embeddings (id, s) SELECT 200 + k, ('{' || (SELECT string_agg(n * 37 || ':' || n, ',' ORDER BY n) FROM generate_series(1, k) n) || '}/5000')::sparsevec FROM unnest(ARRAY[1, 2, 3, 4, 6, 7, 8, 12, 13, 16, 24, 25, 48, 49, 100]) k;
+INSERT INTO embeddings (id, v, s) VALUES (5, '[1]', '{1:1}/32768'), (6, '[1]', '{40000:1}/50000');
+INSERT INTO embeddings (id, av, ah, asv) VALUES (8, ARRAY['[1]'::vector, NULL], '{}', '{}');
+INSERT INTO embeddings_sparse VALUES (1, '{2:-1.5}/3');
+UPDATE embeddings SET v = '[4,5]', s5 = NULL WHERE id = 1;
+UPDATE embeddings SET id = 7 WHERE id = 1;
+DELETE FROM embeddings WHERE id = 7;
+INSERT INTO embeddings_required VALUES (1, 1, '[1,2]', '[1,2]');
+UPDATE embeddings_required SET n = 2 WHERE id = 1;
+UPDATE embeddings_required SET id = 2 WHERE id = 1;
+DELETE FROM embeddings_required WHERE id = 2;
+INSERT INTO embeddings_defaults (id) VALUES (1);
+INSERT INTO embeddings_defaults VALUES (2, NULL, NULL, NULL, '[5]');
+DELETE FROM embeddings_defaults WHERE id = 1;
+INSERT INTO embeddings_keyed VALUES ('[1,2]', 'a'), ('[0.1]', 'b');
+UPDATE embeddings_keyed SET t = 'c' WHERE t = 'b';
+DELETE FROM embeddings_keyed WHERE t = 'a';
+INSERT INTO embeddings_large SELECT 1, 1, v, v, v::sparsevec FROM (SELECT ARRAY(SELECT n / 7.0 FROM generate_series(1, 600) n)::vector AS v) x;
+UPDATE embeddings_large SET n = 2 WHERE id = 1;
+UPDATE embeddings_large SET n = 3, v = '[1]' WHERE id = 1;
+UPDATE embeddings_large SET id = 2 WHERE id = 1;
+DELETE FROM embeddings_large WHERE id = 2;
+INSERT INTO marker VALUES (102);

@@ -5,6 +5,12 @@
 
 DEBEZIUM_SQL=$TR_SRC/tests/cases/debezium.sql
 DEBEZIUM_PARTS="live added dropped renamed retyped"
+# Extensions whose types have parts of their own, "before_NAME" and "NAME", and the tables of these.
+DEBEZIUM_EXTENSIONS="postgis vector"
+declare -A DEBEZIUM_EXTENSION_TABLES=(
+    [postgis]='places places_required places_defaults places_keyed places_large'
+    [vector]='embeddings embeddings_required embeddings_sparse embeddings_defaults embeddings_keyed embeddings_large'
+)
 # How values travel: events.time, .interval, .binary, .hstore and .decimal. The second of these is kept too, of the tables whose
 # types it changes.
 DEBEZIUM_USUAL=adaptive,numeric,bytes,json,precise
@@ -24,11 +30,22 @@ debezium_part() {
     esac
     awk -v part="$1" '/^-- part: / { on = $3 == part; next } on' "$DEBEZIUM_SQL" | sed "$change"
 }
-# debezium_only FILE: its lines that have to do with those tables.
-debezium_only() {
-    # shellcheck disable=SC2046,SC2086
-    python3 "$TR_SRC/tests/peers/debezium.py" only "$1" $(printf 'shop.public.%s ' $DEBEZIUM_OTHER_TABLES)
+# debezium_only FILE TABLE...: its lines that have to do with these tables.
+debezium_only() { python3 "$TR_SRC/tests/peers/debezium.py" only "$1" "${@/#/shop.public.}"; }
+# debezium_extensions SERVER: those of which the server has the files, in DEBEZIUM_HAVE; tells which it has not.
+debezium_extensions() {
+    local extension
+    DEBEZIUM_HAVE=''
+    for extension in $DEBEZIUM_EXTENSIONS; do
+        if q_is "$1" "SELECT 1 FROM pg_available_extensions WHERE name = '$extension'" 1; then
+            DEBEZIUM_HAVE+=" $extension"
+        else
+            note "left out: the types of $extension, which this PostgreSQL does not have"
+        fi
+    done
 }
+# debezium_tables EXTENSION...
+debezium_tables() { local extension; for extension; do printf '%s ' "${DEBEZIUM_EXTENSION_TABLES[$extension]}"; done; }
 # debezium_agent SERVER FORMS: our source on it.
 debezium_agent() {
     local time interval binary hstore decimal

@@ -1,20 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# usage: debezium.sh [--keep FILE] [--forms TIME,INTERVAL,BINARY,HSTORE,DECIMAL] [VERSION]     (PostgreSQL; debian unless given)
+# usage: debezium.sh [--keep FILE] [--forms TIME,INTERVAL,BINARY,HSTORE,DECIMAL] [--extensions] [VERSION]     (PostgreSQL; debian unless given)
 # The real Debezium connector (Kafka Connect, Apicurio's registry; Java 17 and Maven) and tailrace in strict mode read one database
 # while tests/cases/debezium.sql runs; schemas and records are compared field by field.
 # --forms: how values travel, in words of the options events.time and so on, which are those of Debezium's time.precision.mode,
 # interval.handling.mode, binary.handling.mode, hstore.handling.mode and decimal.handling.mode: "connect,string,base64,map,string".
+# The types of PostGIS and pgvector are compared too where the server has these extensions; --extensions: these alone.
 # Prints what differs, and "compared=N differing=N types=N values=N". With --keep Debezium's records are written to FILE:
-# tests/cases/debezium.tsv is made so, and tests/integration/debezium.sh compares with it where there is no Java.
+# tests/cases/debezium.tsv is made so, and tests/integration/debezium.sh compares with it where there is no Java. That file is of what every
+# server has; the extensions' records are in debezium-extensions.tsv, made with --extensions.
 # Debezium 3.6.3.Final, Kafka and Connect 4.3.1, Apicurio Registry 3.3.3 with its Avro converter 2.6.13.
 . "$(dirname "$0")/../harness/lib.sh"
 . "$(dirname "$0")/../harness/debezium.sh"
-KEEP='' FORMS=$DEBEZIUM_USUAL
+KEEP='' FORMS=$DEBEZIUM_USUAL ALONE=''
 while :; do
     case ${1:-} in
         --keep) KEEP=$(realpath -m "$2") ;;
         --forms) FORMS=$2 ;;
+        --extensions) ALONE=1; shift; continue ;;
         *) break ;;
     esac
     shift 2
@@ -33,7 +36,11 @@ trap 'code=$?; peers_stop; (exit $code); work_close' EXIT
 
 pg_start s "$V"
 database s shop
-debezium_part before "$FORMS" | qf s >/dev/null
+if [ -n "$ALONE" ] || [ -z "$KEEP" ]; then debezium_extensions s; else DEBEZIUM_HAVE=''; note "left out: the types of extensions, which are kept by themselves"; fi
+[ -z "$ALONE" ] || DEBEZIUM_PARTS=''
+DEBEZIUM_PARTS+=$DEBEZIUM_HAVE
+[ -n "$DEBEZIUM_PARTS" ] || die "there is nothing to compare"
+for PART in before ${DEBEZIUM_HAVE// / before_}; do debezium_part "$PART" "$FORMS" | qf s >/dev/null || die "the statements of $PART fail"; done
 sh "$HERE/kafka.sh" "$W/kafka" "$KAFKA" start || exit 1
 sh "$HERE/registry.sh" "$W/registry" "$REGISTRY" start || exit 1
 BASE=http://127.0.0.1:$REGISTRY/apis/ccompat/v7
@@ -67,10 +74,13 @@ for PART in $DEBEZIUM_PARTS; do both $((N += 1)) "$PART"; done
 sleep 2
 take
 debezium_stop
-if [ -n "$KEEP" ] && [ "$FORMS" = "$DEBEZIUM_USUAL" ]; then
+# shellcheck disable=SC2046,SC2086
+if [ -n "$KEEP" ] && [ -n "$ALONE" ]; then
+    debezium_only "$W/theirs.tsv" $(debezium_tables $DEBEZIUM_HAVE) >"$KEEP"
+elif [ -n "$KEEP" ] && [ "$FORMS" = "$DEBEZIUM_USUAL" ]; then
     cp "$W/theirs.tsv" "$KEEP"
 elif [ -n "$KEEP" ]; then
-    debezium_only "$W/theirs.tsv" >"$KEEP"
+    debezium_only "$W/theirs.tsv" $DEBEZIUM_OTHER_TABLES >"$KEEP"
 fi
 python3 "$HERE/debezium.py" compare "$W/theirs.tsv" "$W/ours.tsv" >"$W/differences"; code=$?
 cat "$W/differences"
