@@ -45,6 +45,16 @@ bool config_list_takes_column(const struct config_list *patterns, struct str spa
     return false;
 }
 
+bool config_list_names(const struct config_list *patterns, struct str space, struct str table)
+{
+    for (int at = 0; at < patterns->count; at++) {
+        const char *pattern = patterns->items[at];
+        if (*pattern != '!' && !strpbrk(pattern, "*?") && pattern_matches(str_of(pattern), space, table))
+            return true;
+    }
+    return false;
+}
+
 const struct config_target *config_target_find(const struct config *c, const char *name)
 {
     for (int at = 0; at < c->target_count; at++)

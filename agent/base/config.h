@@ -122,6 +122,8 @@ struct config {
 
 /* A table is chosen by the patterns: the last one that matches decides; no match is no. */
 bool config_list_matches(const struct config_list *patterns, struct str space, struct str table);
+/* A pattern without * and ? is this very table. */
+bool config_list_names(const struct config_list *patterns, struct str space, struct str table);
 
 /* One of the patterns schema.table.column takes this column. A dot parts, also one that a name holds: ? stands
  * for that. */

@@ -43,7 +43,9 @@ static const char tables_sql[] =
     "   ELSE pg_catalog.sum(GREATEST(l.reltuples, 0))::pg_catalog.int8 END"
     "   FROM pg_catalog.pg_class l WHERE l.oid = ANY (t.leaves)),"
     " pg_catalog.pg_has_role(t.relowner, 'USAGE'),"
-    " EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY (t.leaves) AND a.attgenerated = 's')"
+    " EXISTS (SELECT 1 FROM pg_catalog.pg_attribute a WHERE a.attrelid = ANY (t.leaves) AND a.attgenerated = 's'),"
+    " EXISTS (SELECT 1 FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass"
+    "   AND d.objid = t.oid AND d.deptype = 'e')"
     " FROM t ORDER BY t.nspname COLLATE \"C\", t.relname COLLATE \"C\"";
 
 /* Key columns of a table: of the identity index, where that is the identity, since deletes then tell
@@ -104,6 +106,13 @@ static struct str kept(struct arena *a, const PGresult *res, int row, int col)
     return arena_str(a, pg_text(res, row, col));
 }
 
+static bool chosen(const struct config_list *patterns, const PGresult *res, int row)
+{
+    struct str space = pg_text(res, row, 1), name = pg_text(res, row, 2);
+    bool of_extension = pg_bool(res, row, 10);
+    return config_list_matches(patterns, space, name) && (!of_extension || config_list_names(patterns, space, name));
+}
+
 int catalog_tables(const struct env *env, PGconn *c, const struct config_list *patterns,
                    struct arena *a, struct catalog_table **tables, int *count, struct err *e)
 {
@@ -116,7 +125,7 @@ int catalog_tables(const struct env *env, PGconn *c, const struct config_list *p
     *tables = arena_zalloc(a, (size_t) rows + 1, sizeof **tables);
     *count = 0;
     for (int row = 0; row < rows; row++) {
-        if (!config_list_matches(patterns, pg_text(res, row, 1), pg_text(res, row, 2)))
+        if (!chosen(patterns, res, row))
             continue;
         (*tables)[(*count)++] = (struct catalog_table){
             .oid = (uint32_t) pg_int(res, row, 0),

@@ -23,7 +23,8 @@ struct catalog_table {
 };
 
 /* Permanent user tables (partition roots instead of their leaves) that the patterns choose, ordered
- * by name. System schemas, temporary and unlogged tables and our own schema are left out. */
+ * by name. System schemas, temporary and unlogged tables and our own schema are left out, and tables of extensions
+ * (PostGIS's spatial_ref_sys), which CREATE EXTENSION fills on the target too, unless a pattern names one in full. */
 int catalog_tables(const struct env *env, PGconn *c, const struct config_list *patterns, struct arena *a,
                    struct catalog_table **tables, int *count, struct err *e) MUST_CHECK;
 

@@ -79,6 +79,41 @@ static int make_enum(struct pgs *s, const struct column *col, struct str type, s
     return done;
 }
 
+/* The extension that has the type, by the name of the type; NULL when it is none that we know. */
+static const char *extension_of(struct str type_name)
+{
+    static const struct {
+        const char *type, *extension;
+    } known[] = {
+        {"geometry", "postgis"}, {"geography", "postgis"}, {"box2d", "postgis"}, {"box3d", "postgis"},
+        {"vector", "vector"}, {"halfvec", "vector"}, {"sparsevec", "vector"},
+        {"hstore", "hstore"}, {"ltree", "ltree"}, {"lquery", "ltree"}, {"citext", "citext"}, {"isbn", "isn"},
+    };
+    if (str_starts(type_name, "_"))
+        type_name = (struct str){type_name.p + 1, type_name.len - 1};
+    for (size_t at = 0; at < sizeof known / sizeof *known; at++)
+        if (str_is(type_name, known[at].type))
+            return known[at].extension;
+    return NULL;
+}
+
+/* What to do about a type that is not there: its extension is missing, or stands in another schema than the source's. */
+static int missing_type(struct pgs *s, const struct column *col, struct str type, struct err *e)
+{
+    struct err fault = ERR_INIT;
+    bool there = false;
+    struct str space = type_space(type);
+    const char *extension = extension_of(col->type_name);
+    if (!extension)
+        return err_hint(e, "create the type, domain or extension there; it then goes on by itself");
+    if (ask_bool(s, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_extension WHERE extname = $1)", str_of(extension), &there, &fault))
+        there = false;
+    if (there)
+        return err_hint(e, "extension %s is there in another schema: make the table by hand, with its type; it then goes on by itself",
+                        extension);
+    return err_hint(e, "CREATE EXTENSION %s%s%.*s there; it then goes on by itself", extension, space.len ? " SCHEMA " : "", STR_ARG(space));
+}
+
 int pgs_need_type(struct pgs *s, const struct relation *rel, const struct column *col, struct err *e)
 {
     bool there;
@@ -93,7 +128,7 @@ int pgs_need_type(struct pgs *s, const struct relation *rel, const struct column
         return make_enum(s, col, type, e);
     (void) err_set(e, E_TARGET_TABLE, "type %.*s of column %.*s of %.*s.%.*s is missing on the target",
                    STR_ARG(type), STR_ARG(col->name), STR_ARG(rel->space), STR_ARG(rel->name));
-    return err_hint(e, "create the type, domain or extension there; it then goes on by itself");
+    return missing_type(s, col, type, e);
 }
 
 static void add_columns(struct buf *sql, const struct relation *rel)
