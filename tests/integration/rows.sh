@@ -11,7 +11,7 @@
 # need a publication of their own have a database each.
 . "$(dirname "$0")/../harness/lib.sh"
 
-SRC_V=debian DST_V=18 CASES=()
+SRC_V=debian DST_V=18 CASES=() A=none
 declare -A TITLE OWN
 ALL=()
 rows() { ALL+=("$1"); TITLE[$1]=$2; }
@@ -257,6 +257,44 @@ case_prepared() {
 }
 rows verified_at_end "verify agrees on all of them"
 case_verified_at_end() { must "verify agrees" verified "$A"; }
+
+# --- types of extensions, where both servers have them -------------------------------------------------------------------
+has_extension() { q_is "$1" "SELECT 1 FROM pg_available_extensions WHERE name = '$2'" 1; }
+# extension_case NAME COLUMNS VALUES CHANGED-VALUES: copy, stream, update, delete, key change of a table t with these columns;
+# before that the target lacks the extension, and says what to do.
+extension_case() {
+    if ! has_extension source "$1" || ! has_extension target "$1"; then
+        note "left out: the types of $1, which these servers do not both have"
+        return 0
+    fi
+    pair "extension_$1"
+    q source "CREATE EXTENSION $1; CREATE TABLE t (id int PRIMARY KEY, $2, n int); INSERT INTO t SELECT n, $3, n FROM generate_series(1, 20) n; INSERT INTO t VALUES (0)
+        ; CREATE TABLE whole (LIKE t); ALTER TABLE whole REPLICA IDENTITY FULL; INSERT INTO whole SELECT * FROM t"
+    agent_start "$A"
+    must "the error says what is missing" until_true 30 log_has "$A" "is missing on the target.*CREATE EXTENSION $1 SCHEMA public there" || return
+    agent_stop "$A"
+    q target "CREATE EXTENSION $1"
+    must "runs" up && must "rows arrive" arrived && must "copied" same source target t whole
+    must "with its types" test "$(columns_of target)" = "$(columns_of source)"
+    q source "INSERT INTO t SELECT n, $3, n FROM generate_series(21, 30) n; UPDATE t SET n = -n WHERE id < 5; UPDATE t SET id = 100 WHERE id = 6; DELETE FROM t WHERE id = 7
+        ; UPDATE t SET ($5) = ROW ($4) WHERE id IN (0, 8); INSERT INTO whole SELECT * FROM t; UPDATE whole SET n = 7 WHERE id = 9; DELETE FROM whole WHERE id = 10"
+    holds t whole
+    must "the extension's own tables are left alone" q_is source "SELECT count(*) FROM pg_publication_tables WHERE tablename = 'spatial_ref_sys'" 0
+    must "verify agrees" verified "$A"
+}
+columns_of() { q "$1" "SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ',' ORDER BY attnum) FROM pg_attribute WHERE attrelid = 't'::regclass AND attnum > 0"; }
+own postgis "geometry, geography and arrays of them"
+case_postgis() {
+    extension_case postgis "p geometry(Point,4326), g geometry, gz geometry(PolygonZ), y geography, ag geometry[]" \
+        "ST_SetSRID(ST_Point(n, -n), 4326), 'SRID=3857;LINESTRING(0 0,1 1.1)', 'POLYGON Z ((0 0 1,1 0 1,1 1 1,0 0 1))', 'POINT(1 2)', ARRAY['POINT(1 2)'::geometry, NULL]" \
+        "'SRID=4326;POINT EMPTY', 'GEOMETRYCOLLECTION EMPTY', NULL, 'SRID=4326;MULTIPOINT((1 2),(3 4))', '{}'" p,g,gz,y,ag
+}
+own pgvector "vector, halfvec, sparsevec and arrays of them"
+case_pgvector() {
+    extension_case vector "v vector(3), w vector, h halfvec(2), s sparsevec(40000), av vector[]" \
+        "ARRAY[n, 0.1, -0.0]::vector, '[1e-30,3.4028235e38]', '[0.1,65504]', '{1:1.5,40000:-2}/40000', ARRAY['[1,2]'::vector, NULL]" \
+        "'[4,5,6]', '[0]', NULL, '{}/40000', '{}'" v,w,h,s,av
+}
 
 # --- publications of the DBA's own ---------------------------------------------------------------------------------------
 given() { # PUBLICATION-SQL: configuration with a publication that stands ready
