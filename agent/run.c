@@ -158,8 +158,7 @@ static int open_store(struct run *run, struct err *e)
     uint64_t budget = (uint64_t) run->config->bus.max_mb * MB;
     if (store_open(run->config->state, budget / 4 * 5 + STATE_MAP_BYTES, false, &run->store, e))
         return -1;
-    run->registry = registry_local_open(run->store, COMPAT_NONE, e);
-    return run->registry ? park_open(run->store, &run->park, e) : -1;
+    return run_registry_open(run, e) || park_open(run->store, &run->park, e) ? -1 : 0;
 }
 
 static int open_bus(struct run *run, struct err *e)
@@ -199,7 +198,7 @@ static int open_parts(struct run *run, struct err *e)
     if (run->config->route_count > LAG_ROUTES_MAX)
         return err_set(e, E_CONFIG, "%d routes are more than %d", run->config->route_count,
                        LAG_ROUTES_MAX);
-    if (open_store(run, e) || open_bus(run, e) || open_source(run, e))
+    if (open_store(run, e) || open_bus(run, e) || run_registry_check(run, e) || open_source(run, e))
         return -1;
     struct http_answers answers = run_answers(run);
     if (http_open(run->env, run->config->http_listen, &answers, &run->http, e)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
  * The parts of a running process, shared by run.c (threads and signals), run_answers.c (what it
- * tells) and run_reload.c (SIGHUP). Nobody else includes this.
+ * tells), run_registry.c and run_reload.c (SIGHUP). Nobody else includes this.
  *
  * Ownership: everything here belongs to the main thread. Other threads own what they were opened
  * with and are asked by their status functions. lock guards config and routes against
@@ -67,6 +67,11 @@ int run_routes_start(struct run *run, struct err *e) MUST_CHECK;
 void run_routes_end(struct run *run, int64_t wait_ms);
 /* Free routes that have ended. Under the write lock. */
 void run_routes_close(struct run *run);
+
+/* The registry that the configuration asks for. */
+int run_registry_open(struct run *run, struct err *e) MUST_CHECK;
+/* Once bus and parked rows are open: E_CONFIG when they name ids of a registry of the other kind; remembers the kind. */
+int run_registry_check(struct run *run, struct err *e) MUST_CHECK;
 
 /* Answers for HTTP and the control socket; self is the struct run. Any thread. */
 struct http_answers run_answers(struct run *run);

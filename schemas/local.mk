@@ -11,3 +11,5 @@ libtailrace_a_SOURCES += schemas/avro.c schemas/avro.h schemas/event.c schemas/t
 	schemas/envelope_write.c schemas/envelope_read.c schemas/schema_parse.c \
 	schemas/schema_parse.h schemas/schema_relation.c schemas/schema_walk.c
 libtailrace_a_SOURCES += schemas/evolve.c schemas/registry_local.c
+libtailrace_a_SOURCES += schemas/registry_cache.c schemas/registry_cache.h schemas/registry_call.c \
+	schemas/registry_call.h schemas/registry_http.c schemas/registry_http.h

@@ -18,6 +18,8 @@ enum config_binary { CONFIG_BINARY_BYTES, CONFIG_BINARY_BASE64, CONFIG_BINARY_BA
 enum config_hstore { CONFIG_HSTORE_AUTO, CONFIG_HSTORE_JSON, CONFIG_HSTORE_MAP, CONFIG_HSTORE_TEXT };
 enum config_ddl { DDL_STOP, DDL_PARK, DDL_APPLY };
 enum config_rule { RULE_DROP, RULE_MASK, RULE_HASH, RULE_TRUNCATE };
+enum config_subjects { SUBJECTS_TOPIC, SUBJECTS_RECORD, SUBJECTS_TOPIC_RECORD };
+enum config_incompatible { INCOMPATIBLE_STOP, INCOMPATIBLE_NEW_SUBJECT };
 enum config_existing { EXISTING_REFUSE, EXISTING_KEEP, EXISTING_CLEAR };
 
 struct config_list {
@@ -99,6 +101,17 @@ struct config_key {
     struct config_list columns; /* names, in the order of the key */
 };
 
+struct config_registry {
+    struct config_list url;    /* none: the embedded registry */
+    const char *user, *password; /* Basic; password is secret */
+    const char *token;         /* Bearer; secret */
+    const char *ca_file, *cert_file, *key_file; /* PEM; empty = none */
+    bool verify;               /* certificates */
+    enum config_subjects subjects;
+    enum config_incompatible on_incompatible;
+    int64_t timeout_ms;        /* of one request */
+};
+
 struct config {
     struct arena arena;
     const char *path;          /* file it came from */
@@ -110,6 +123,7 @@ struct config {
     struct config_column *columns;
     int key_count;
     struct config_key *keys;
+    struct config_registry registry;
     struct config_bus bus;
     int target_count;
     struct config_target *targets;

@@ -56,7 +56,7 @@ struct store_txn {
 };
 
 static const char *const table_names[STORE_TABLES] = {"meta",     "blocks", "readers", "schemas",
-                                                      "subjects", "parked", "copies", "ddl"};
+                                                      "subjects", "parked", "copies", "ddl", "registry"};
 
 /* ---- errors ---- */
 

@@ -27,6 +27,7 @@ enum store_table {
     STORE_PARKED,   /* hub: route \0 number (8) -> parked row */
     STORE_COPIES,   /* source: relation -> state of its copy */
     STORE_DDL,      /* source: OID (4, big-endian), commit LSN (8), number (4) -> form of a table as captured */
+    STORE_REGISTRY, /* what a registry elsewhere told: see schemas/registry_cache.h */
     STORE_TABLES
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * `tailrace check`: every finding of the source, the state directory and the targets, numbered.
+ * `tailrace check`: every finding of the source, the state directory, the registry and the targets, numbered.
  *
  * Findings are printed as they come, since some take a second; JSON is printed whole. The exit
  * code is that of the first failure's row in errors.def, 0 when there is none: a warning is for
@@ -8,6 +8,7 @@
  */
 #include <stdio.h>
 
+#include "agent/cli/check_registry.h"
 #include "agent/cli/cli.h"
 #include "agent/cli/config.h"
 #include "agent/source/preflight.h"
@@ -135,6 +136,8 @@ int cmd_check(struct cli *cli, struct err *e)
     /* A source that cannot be reached is a finding; the targets are looked at all the same. */
     if (preflight_source(cli->env, config, &out, &why) < 0 && !c.fails)
         take_finding(&c, FINDING_FAIL, why.code, "connect", why.msg, why.hint);
+    c.part = "registry";
+    check_registry(cli->env, &config->registry, &out);
     for (int at = 0; at < config->target_count && env_stop(cli->env) == STOP_NONE; at++)
         check_target(&c, cli, config, &config->targets[at]);
     print_end(&c);

@@ -68,6 +68,7 @@ static void add_value(struct buf *out, const struct option *o, const void *field
     case OPTION_LIST:
     case OPTION_COLUMNS:
     case OPTION_NAMES:
+    case OPTION_URLS:
         add_list(out, field);
         break;
     }
@@ -127,6 +128,7 @@ void config_print(const struct config *c, struct buf *out)
     add_part(out, loaded, SECTION_source);
     add_part(out, loaded, SECTION_events);
     add_rules(out, loaded);
+    add_part(out, loaded, SECTION_registry);
     add_part(out, loaded, SECTION_bus);
     buf_add_text(out, "targets:\n");
     for (int at = 0; at < c->target_count; at++) {

@@ -43,6 +43,9 @@ static void add_type(struct buf *out, const struct option *o)
     case OPTION_NAMES:
         buf_add_text(out, "\"$ref\":\"#/$defs/names\"");
         break;
+    case OPTION_URLS:
+        buf_add_text(out, "\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]");
+        break;
     case OPTION_BOOL:
         buf_add_text(out, "\"anyOf\":[{\"type\":\"boolean\"}," SCHEMA_VARIABLE "]");
         break;
@@ -148,6 +151,7 @@ void config_schema(struct buf *out)
     add_section(&more, SECTION_events);
     add_items(&more, SECTION_column, "columns");
     add_items(&more, SECTION_key, "keys");
+    add_section(&more, SECTION_registry);
     add_section(&more, SECTION_bus);
     add_section(&more, SECTION_http);
     add_section(&more, SECTION_log);

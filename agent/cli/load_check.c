@@ -7,6 +7,7 @@
 
 #include "agent/cli/load.h"
 #include "agent/cli/nearest.h"
+#include "agent/net/http_client.h"
 
 /* The names of slots and publications end within PostgreSQL's 63 bytes, "_ins" included. */
 #define SLOT_NAME_MAX 63
@@ -284,6 +285,32 @@ static void check_rules(struct loader *l)
         check_key_rule(l, &c->keys[at], at);
 }
 
+/* ---- the registry ---- */
+
+static bool text_given(const char *text)
+{
+    return text && *text;
+}
+
+static void check_registry(struct loader *l)
+{
+    const struct config_registry *r = &l->out->config.registry;
+    bool secret = text_given(r->password) || text_given(r->token);
+    struct place url = place_of(l, &r->url);
+    url.hide = true; /* one that is at fault may hold a password */
+    if (text_given(r->password) && !text_given(r->user))
+        fault_add(l->faults, place_of(l, &r->password), "registry.password needs registry.user");
+    if (text_given(r->token) && text_given(r->user))
+        fault_add(l->faults, place_of(l, &r->token), "registry.token and registry.user exclude each other");
+    if (text_given(r->cert_file) != text_given(r->key_file))
+        fault_add(l->faults, place_of(l, &r->cert_file), "registry.cert_file and registry.key_file go together");
+    if (!r->verify)
+        fault_warn(l->faults, place_of(l, &r->verify), "registry.verify is false: anybody on the way can pose as the registry");
+    for (int at = 0; at < r->url.count; at++)
+        if (secret && http_url_is_open(r->url.items[at]))
+            fault_warn(l->faults, url, "registry.url begins with http: credentials would go over the network in the clear");
+}
+
 /* ---- the rest ---- */
 
 /* host:port, [address]:port; the port may be 0 (any free one). */
@@ -306,6 +333,7 @@ void load_check(struct loader *l)
     check_targets(l);
     check_routes(l);
     check_rules(l);
+    check_registry(l);
     if (c->http_listen && *c->http_listen && !listen_ok(c->http_listen))
         fault_add(l->faults, place_of(l, &c->http_listen), "http.listen \"%s\" is not "
                   "address:port, like 127.0.0.1:8088; \"off\" for none", c->http_listen);

@@ -6,6 +6,7 @@
 #include "agent/cli/load.h"
 #include "agent/cli/nearest.h"
 #include "agent/cli/secret.h"
+#include "agent/net/http_client.h"
 
 #define ARGV_MAX 32
 
@@ -59,7 +60,7 @@ static bool tag_is_plain(struct loader *l, const struct load_item *item)
     if (!tag.len)
         return true;
     if (str_is(tag, "!secret"))
-        fault_add(l->faults, item->at, "%s cannot be a secret: !secret is for connection strings and salts",
+        fault_add(l->faults, item->at, "%s cannot be a secret: !secret is for connection strings, passwords, tokens and salts",
                   item->path);
     else
         fault_add(l->faults, item->at, "%s has the unknown tag \"%.*s\"; the only one is !secret",
@@ -284,47 +285,61 @@ static bool name_ok(struct loader *l, const struct load_item *item, struct str n
     return false;
 }
 
+static bool url_ok(struct loader *l, const struct load_item *item, struct str url)
+{
+    struct err e = ERR_INIT;
+    struct place at = item->at;
+    if (http_url_check(url.p, &e) == 0)
+        return true;
+    at.hide = true; /* it may hold a password */
+    fault_add(l->faults, at, "%s: %s", item->path, e.msg);
+    return false;
+}
+
 static bool list_item_ok(struct loader *l, const struct option *o, const struct load_item *item, struct str text)
 {
     return o->type == OPTION_COLUMNS ? column_pattern_ok(l, item, text)
          : o->type == OPTION_NAMES   ? name_ok(l, item, text)
+         : o->type == OPTION_URLS    ? url_ok(l, item, text)
                                      : pattern_ok(l, item, text);
 }
 
-/* A list of patterns or names; one scalar is a list of one. */
-static void load_list(struct loader *l, const struct option *o, const struct load_item *item,
-                      struct config_list *field)
+/* Items of the list, or the one scalar; those that are no good are faults. */
+static void load_items(struct loader *l, const struct option *o, const struct load_item *item, struct config_list *field)
 {
-    const char *what = o->type == OPTION_NAMES ? "names" : "patterns";
     void *prev = NULL;
-    struct fy_node *each = item->node;
     bool alone = fy_node_is_scalar(item->node);
-    int included = 0, faults_before = l->faults->errors;
+    struct fy_node *each = alone ? item->node : fy_node_sequence_iterate(item->node, &prev);
+    while (each) {
+        struct load_item one = {each, load_place(each, item->at), item->path};
+        struct str text;
+        if (load_scalar(l, &one, &text) && list_item_ok(l, o, &one, text))
+            field->items[field->count++] = text.p;
+        each = alone ? NULL : fy_node_sequence_iterate(item->node, &prev);
+    }
+}
+
+/* A list; one scalar is a list of one. */
+static void load_list(struct loader *l, const struct option *o, const struct load_item *item, struct config_list *field)
+{
+    const char *things = o->type == OPTION_URLS ? "addresses" : o->type == OPTION_NAMES ? "names" : "patterns";
+    int low = o->type == OPTION_URLS ? 0 : 1, included = 0, faults_before = l->faults->errors;
+    bool alone = fy_node_is_scalar(item->node);
     if (!alone && !fy_node_is_sequence(item->node)) {
-        fault_add(l->faults, item->at, "%s must be a list of %s, not a map", item->path, what);
+        fault_add(l->faults, item->at, "%s must be a list of %s, not a map", item->path, things);
         return;
     }
     int room = alone ? 1 : fy_node_sequence_item_count(item->node);
-    if (room < 1 || room > LOAD_LIST_MAX) {
-        fault_add(l->faults, item->at, "%s has %d %s, not 1 to %d", item->path, room, what,
-                  LOAD_LIST_MAX);
+    if (room < low || room > LOAD_LIST_MAX) {
+        fault_add(l->faults, item->at, "%s has %d %s, not %d to %d", item->path, room, things, low, LOAD_LIST_MAX);
         return;
     }
-    field->items = arena_zalloc(l->arena, (size_t) room, sizeof *field->items);
+    field->items = arena_zalloc(l->arena, (size_t) room + 1, sizeof *field->items);
     field->count = 0;
-    if (!alone)
-        each = fy_node_sequence_iterate(item->node, &prev);
-    for (; each && field->count < room; each = fy_node_sequence_iterate(item->node, &prev)) {
-        struct load_item one = {each, load_place(each, item->at), item->path};
-        struct str text;
-        if (load_scalar(l, &one, &text) && list_item_ok(l, o, &one, text)) {
-            included += o->type != OPTION_LIST || text.p[0] != '!';
-            field->items[field->count++] = text.p;
-        }
-        if (alone)
-            break;
-    }
-    if (!included && l->faults->errors == faults_before)
+    load_items(l, o, item, field);
+    for (int at = 0; at < field->count; at++)
+        included += o->type != OPTION_LIST || field->items[at][0] != '!';
+    if (low && !included && l->faults->errors == faults_before)
         fault_add(l->faults, item->at, "%s only excludes, so nothing is chosen; begin with \"*.*\"",
                   item->path);
 }
@@ -373,6 +388,7 @@ static void load_text(struct loader *l, const struct option *o, const struct loa
     case OPTION_LIST:
     case OPTION_COLUMNS:
     case OPTION_NAMES:
+    case OPTION_URLS:
         break; /* not a scalar, see load_option */
     }
 }
@@ -406,7 +422,7 @@ void load_default(struct loader *l, const struct option *o, void *base)
     }
     while (option_default_item(o, list->count).len)
         list->count++;
-    list->items = arena_zalloc(l->arena, (size_t) list->count, sizeof *list->items);
+    list->items = arena_zalloc(l->arena, (size_t) list->count + 1, sizeof *list->items);
     for (int at = 0; at < list->count; at++)
         list->items[at] = arena_str(l->arena, option_default_item(o, at)).p;
 }

@@ -1,5 +1,6 @@
 libtailrace_a_SOURCES += \
 	agent/cli/check.c \
+	agent/cli/check_registry.c agent/cli/check_registry.h \
 	agent/cli/cli.c \
 	agent/cli/cli.h \
 	agent/cli/command.c \

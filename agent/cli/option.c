@@ -7,6 +7,7 @@
 #define STRUCT_events struct config
 #define STRUCT_column struct config_column
 #define STRUCT_key struct config_key
+#define STRUCT_registry struct config
 #define STRUCT_bus struct config
 #define STRUCT_http struct config
 #define STRUCT_log struct config
@@ -37,6 +38,7 @@ static const struct {
     [SECTION_events] = {"events", "How values travel"},
     [SECTION_column] = {"columns[]", "A rule for columns: what becomes of their values"},
     [SECTION_key] = {"keys[]", "A rule for keys: other columns as the record key"},
+    [SECTION_registry] = {"registry", "The schema registry"},
     [SECTION_bus] = {"bus", "The embedded bus"},
     [SECTION_target] = {"targets.<name>", "A target"},
     [SECTION_route] = {"routes[]", "A route: which tables go to which target"},
@@ -88,7 +90,7 @@ struct str option_word(const struct option *o, int at)
 
 bool option_is_list(const struct option *o)
 {
-    return o->type == OPTION_LIST || o->type == OPTION_COLUMNS || o->type == OPTION_NAMES;
+    return o->type == OPTION_LIST || o->type == OPTION_COLUMNS || o->type == OPTION_NAMES || o->type == OPTION_URLS;
 }
 
 const char *option_type_name(const struct option *o)
@@ -103,6 +105,8 @@ const char *option_type_name(const struct option *o)
         return "list of patterns";
     case OPTION_NAMES:
         return "list of names";
+    case OPTION_URLS:
+        return "list of addresses";
     case OPTION_BOOL:
         return "true or false";
     case OPTION_INT:

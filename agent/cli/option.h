@@ -16,6 +16,7 @@ enum option_section {
     SECTION_events,
     SECTION_column,
     SECTION_key,
+    SECTION_registry,
     SECTION_bus,
     SECTION_target,
     SECTION_route,
@@ -30,6 +31,7 @@ enum option_type {
     OPTION_LIST,   /* of patterns of tables */
     OPTION_COLUMNS, /* of patterns of columns */
     OPTION_NAMES,  /* of names */
+    OPTION_URLS,   /* list of http addresses, may be empty */
     OPTION_BOOL,
     OPTION_INT,
     OPTION_ENUM, /* word kept as its number */
@@ -77,7 +79,7 @@ bool option_is_list(const struct option *o);
 /* Name of the type for people: "number", "true or false", ... */
 const char *option_type_name(const struct option *o);
 
-/* Items of a default of type LIST, as "[a, \"b\"]"; item number at, empty past the last. */
+/* Items of a default of such a type, as "[a, \"b\"]"; item number at, empty past the last. */
 struct str option_default_item(const struct option *o, int at);
 
 #endif

@@ -13,6 +13,7 @@
 #include "agent/cli/config.h"
 #include "agent/hub/park.h"
 #include "schemas/envelope.h"
+#include "schemas/registry_http.h"
 
 #define LIST_WAIT_MS 10000
 #define REPLAY_WAIT_MS 120000
@@ -145,10 +146,10 @@ static int list(const struct parked_call *k, struct err *e)
 }
 
 /* The row itself, as JSON by its schema; what was not sent is in the headers' list. */
-static int print_value(struct store *store, const struct parked *row, struct err *e)
+static int print_value(const struct parked_call *k, struct store *store, const struct parked *row, struct err *e)
 {
     struct buf text = BUF_INIT;
-    struct registry *registry = registry_local_open(store, COMPAT_NONE, e);
+    struct registry *registry = registry_open(k->c->env, store, k->config, e);
     if (!registry)
         return -1;
     struct envelope_reader *reader = envelope_reader_open(registry);
@@ -190,7 +191,7 @@ static int show_row(const struct parked_call *k, struct store *store, const stru
         print_row(one);
     json_decref(rows);
     json_decref(one);
-    return cli_flag(k->c, "json") ? 0 : print_value(store, row, e);
+    return cli_flag(k->c, "json") ? 0 : print_value(k, store, row, e);
 }
 
 static int show(const struct parked_call *k, struct err *e)

@@ -18,6 +18,7 @@
 #include "agent/cli/config.h"
 #include "agent/source/source.h"
 #include "schemas/avro.h"
+#include "schemas/registry_http.h"
 
 static const char *const states[] = {"starting", "waiting", "copying", "streaming", "retrying",
                                      "blocked", "stopped", "failed"};
@@ -76,7 +77,7 @@ static void open_all(struct bench *b, const char *path)
     if (store_open(b->config->state, o.max_bytes * 2, false, &b->store, &e) ||
         bus_local_open(&b->env, b->store, &o, groups, 1, &b->bus, &e))
         die("open", &e);
-    b->registry = registry_local_open(b->store, COMPAT_NONE, &e);
+    b->registry = registry_open(&b->env, b->store, b->config, &e);
     b->lag = lag_open(&b->env, b->config->source.sentinel_ms * 1000, groups, 1);
     b->reader = bus_read(b->bus, "test", false, &e);
     if (!b->registry || !b->lag || !b->reader)

@@ -13,7 +13,7 @@ import tempfile
 
 from csource import ROOT, bare, done, fault, files, read
 
-LIBRARIES = ["libpq", "lmdb", "liblz4", "libfyaml", "jansson", "libmicrohttpd", "libcrypto"]
+LIBRARIES = ["libpq", "lmdb", "liblz4", "libfyaml", "jansson", "libcurl", "libmicrohttpd", "libcrypto"]
 
 
 def flags():

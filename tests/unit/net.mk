@@ -3,3 +3,7 @@ tests_unit_test_net_SOURCES = tests/unit/net/test_pg.c
 tests_unit_test_net_CFLAGS = $(UNIT_CFLAGS)
 tests_unit_test_net_LDADD = $(UNIT_LIBS)
 EXTRA_DIST += tests/cases/pg_err_code.tsv
+check_PROGRAMS += tests/unit/test_http_client
+tests_unit_test_http_client_SOURCES = tests/unit/net/test_http_client.c tests/unit/net/mock.c tests/unit/net/mock.h
+tests_unit_test_http_client_CFLAGS = $(UNIT_CFLAGS)
+tests_unit_test_http_client_LDADD = $(UNIT_LIBS)

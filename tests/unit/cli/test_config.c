@@ -50,6 +50,8 @@ START_TEST(defaults_and_derived_values)
     ck_assert_int_eq(c->events.hstore, CONFIG_HSTORE_AUTO);
     ck_assert_int_eq(c->bus.max_mb, 10240);
     ck_assert_str_eq(c->http_listen, "127.0.0.1:8088");
+    ck_assert_int_eq(c->registry.url.count, 0);
+    ck_assert(c->registry.verify && c->registry.subjects == SUBJECTS_TOPIC && c->registry.timeout_ms == 3000);
     ck_assert_int_eq(c->target_count, 1);
     ck_assert_ptr_null(c->targets[0].schema);
     ck_assert_int_eq(c->targets[0].triggers, TARGET_TRIGGERS_OFF);
@@ -59,6 +61,24 @@ START_TEST(defaults_and_derived_values)
     ck_assert_str_eq(c->routes[0].from.items[0], "*.*");
     ck_assert_ptr_eq(config_target_find(c, "w"), &c->targets[0]);
     ck_assert_ptr_null(config_target_find(c, "v"));
+    config_free(c);
+}
+END_TEST
+
+START_TEST(registry_given)
+{
+    struct config *c = parse_right(FULL "registry: {url: [https://a:8081/x, http://127.0.0.1:1], token: t, subjects: topic_record, "
+                                        "on_incompatible: new_subject, timeout_ms: 100}\ntargets: {w: {url: dbname=w}}\n");
+    ck_assert_int_eq(c->registry.url.count, 2);
+    ck_assert_str_eq(c->registry.url.items[0], "https://a:8081/x");
+    ck_assert_str_eq(c->registry.url.items[1], "http://127.0.0.1:1");
+    ck_assert_str_eq(c->registry.token, "t");
+    ck_assert_str_eq(c->registry.user, "");
+    ck_assert_int_eq(c->registry.subjects, SUBJECTS_TOPIC_RECORD);
+    ck_assert_int_eq(c->registry.on_incompatible, INCOMPATIBLE_NEW_SUBJECT);
+    config_free(c);
+    c = parse_right(FULL "registry: {url: http://localhost:8081}\ntargets: {w: {url: dbname=w}}\n");
+    ck_assert_int_eq(c->registry.url.count, 1);
     config_free(c);
 }
 END_TEST
@@ -381,6 +401,7 @@ void add_config_tests(Suite *suite)
     tcase_add_test(tests, values_given);
     tcase_add_test(tests, rules_of_columns_and_keys);
     tcase_add_test(tests, patterns_choose_columns);
+    tcase_add_test(tests, registry_given);
     tcase_add_test(tests, json_is_a_subset_and_bus_may_be_local);
     tcase_add_test(tests, every_fault_is_told);
     tcase_add_test(tests, example_holds);
