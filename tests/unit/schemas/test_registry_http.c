@@ -145,7 +145,7 @@ static void handle(void *self, const struct mock_request *rq, struct mock_answer
 
 /* ---- a test's world ---- */
 
-static char dir[64];
+static char dir[64], address[80];
 static struct env env;
 static struct store *store;
 static struct mock *server;
@@ -171,7 +171,8 @@ static void setup(void)
     ck_assert(mkdtemp(dir) != NULL);
     ck_assert_msg(store_open(dir, (uint64_t) 64 << 20, false, &store, &e) == 0, "%s", e.msg);
     server = mock_open(handle, &script, NULL, 0);
-    urls[0] = mock_url(server);
+    snprintf(address, sizeof address, "%s", mock_url(server)); /* outlives the server */
+    urls[0] = address;
     config = (struct config_registry){.url = {1, urls}, .user = "", .password = "", .token = "", .ca_file = "", .cert_file = "",
                                       .key_file = "", .verify = true, .timeout_ms = 1000};
     open_registry();
