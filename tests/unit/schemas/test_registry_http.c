@@ -727,6 +727,36 @@ START_TEST(the_level_is_told)
 }
 END_TEST
 
+static void *add_many(void *arg)
+{
+    (void) arg;
+    for (int at = 0; at < 20; at++) {
+        char text[40];
+        struct err e = ERR_INIT;
+        struct buf out = BUF_INIT;
+        int id = 0;
+        snprintf(text, sizeof text, "{\"type\":\"%d\"}", at);
+        if (registry_add(registry, STR("s-value"), str_of(text), &id, &e) || text_of(id, &out, &e) || strcmp(out.p, text) != 0)
+            return &registry;
+        buf_free(&out);
+    }
+    return NULL;
+}
+
+START_TEST(threads_agree)
+{
+    pthread_t threads[4];
+    void *failed = NULL;
+    for (int at = 0; at < 4; at++)
+        ck_assert_int_eq(pthread_create(&threads[at], NULL, add_many, NULL), 0);
+    for (int at = 0; at < 4; at++) {
+        pthread_join(threads[at], &failed);
+        ck_assert_ptr_null(failed);
+    }
+    ck_assert_int_eq(script.count, 20);
+}
+END_TEST
+
 static void add_tests(TCase *t)
 {
     tcase_add_test(t, a_schema_is_registered_once);
@@ -753,6 +783,7 @@ static void add_tests(TCase *t)
     tcase_add_test(t, what_is_known_is_listed_by_subject);
     tcase_add_test(t, odd_subjects_are_refused);
     tcase_add_test(t, the_level_is_told);
+    tcase_add_test(t, threads_agree);
 }
 
 int main(void)
