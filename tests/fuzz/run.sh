@@ -16,7 +16,7 @@ command -v clang >/dev/null || { echo "clang is missing" >&2; exit 1; }
 each=$((seconds / $#)) crashes=0
 
 # The parts that the targets need; nothing of them does I/O.
-base="agent/base/arena.c agent/base/buf.c agent/base/err.c agent/base/str.c"
+base="agent/base/arena.c agent/base/buf.c agent/base/config.c agent/base/err.c agent/base/str.c"
 decoders="schemas/relation.c decoders/decoders.c $(cd "$root" && echo decoders/*/*.c) tests/unit/decoders/dump.c tests/fuzz/lines.c"
 # What needs the store or compares schemas is not part of the reader.
 schemas=$(cd "$root" && for f in schemas/*.c; do case $f in */registry_*.c | */evolve.c) ;; *) echo "$f" ;; esac; done)
