@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * schemas: the registry elsewhere, against one in this process that can be made to fail in every way. */
 #include <check.h>
-#include <jansson.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,137 +10,11 @@
 #include "agent/base/arena.h"
 #include "schemas/registry_cache.h"
 #include "schemas/registry_http.h"
-#include "tests/unit/net/mock.h"
+#include "tests/unit/schemas/mock_registry.h"
 
 #define RECORD(name, type) "{\"type\":\"record\",\"name\":\"" name "\",\"namespace\":\"shop.public\",\"fields\":[{\"name\":\"id\",\"type\":\"" type "\"}]}"
-#define ROOM 64
 
-/* ---- a registry ---- */
-
-struct version {
-    char subject[200], text[300];
-    int id;
-};
-
-static struct script {
-    struct version versions[ROOM];
-    int count, ids;
-    const char *level;         /* BACKWARD: a subject takes one text only */
-    const char *authorization; /* wanted; NULL = none */
-    int status;                /* of every answer, 0 = as it should be */
-    int status_times;          /* for so many requests, then as it should be; -1 = always */
-    const char *body;          /* of these */
-    int delay_ms, error_code;
-    bool read_only, silent;    /* silent: 409 without a reason */
-    int lookups, registers, texts, compatibilities;
-} script;
-static struct script other; /* of a second address */
-
-static int find(const struct script *s, const char *subject, const char *text)
-{
-    for (int at = 0; at < s->count; at++)
-        if ((!subject || strcmp(s->versions[at].subject, subject) == 0) && (!text || strcmp(s->versions[at].text, text) == 0))
-            return at;
-    return -1;
-}
-
-static void refuse(struct mock_answer *out, int status, int code, const char *message)
-{
-    out->status = status;
-    buf_addf(&out->body, "{\"error_code\":%d,\"message\":\"%s\"}", code, message);
-}
-
-static void lookup(struct script *s, const char *subject, const char *text, struct mock_answer *out)
-{
-    int at = find(s, subject, text);
-    s->lookups++;
-    if (at >= 0)
-        buf_addf(&out->body, "{\"subject\":\"%s\",\"version\":1,\"id\":%d}", subject, s->versions[at].id);
-    else
-        refuse(out, 404, find(s, subject, NULL) >= 0 ? 40403 : 40401, "not found");
-}
-
-static void add_version(struct script *s, const char *subject, const char *text, struct mock_answer *out)
-{
-    int same = find(s, NULL, text);
-    s->registers++;
-    if (s->read_only) {
-        refuse(out, 403, 40301, "you may only read");
-        return;
-    }
-    if (strstr(text, "invalid")) {
-        refuse(out, 422, 42201, "Either the input schema or one its references is invalid");
-        return;
-    }
-    if (strcmp(s->level, "BACKWARD") == 0 && find(s, subject, NULL) >= 0 && find(s, subject, text) < 0) {
-        refuse(out, 409, 409, s->silent ? "" : "Schema being registered is incompatible");
-        return;
-    }
-    ck_assert_int_lt(s->count, ROOM);
-    struct version *v = &s->versions[s->count++];
-    snprintf(v->subject, sizeof v->subject, "%s", subject);
-    snprintf(v->text, sizeof v->text, "%s", text);
-    v->id = same >= 0 ? s->versions[same].id : ++s->ids;
-    buf_addf(&out->body, "{\"id\":%d}", v->id);
-}
-
-static void tell_text(struct script *s, const char *id, struct mock_answer *out)
-{
-    s->texts++;
-    for (int at = 0; at < s->count; at++)
-        if (s->versions[at].id == (int) strtol(id, NULL, 10)) {
-            buf_add_text(&out->body, "{\"schema\":");
-            buf_add_json(&out->body, str_of(s->versions[at].text));
-            buf_add_char(&out->body, '}');
-            return;
-        }
-    refuse(out, 404, 40403, "Schema not found");
-}
-
-static void act(struct script *s, const struct mock_request *rq, struct mock_answer *out)
-{
-    char subject[200];
-    json_t *json = json_loadb(rq->body.p ? rq->body.p : "", rq->body.len, 0, NULL);
-    const char *text = json_string_value(json_object_get(json, "schema"));
-    ck_assert(!rq->body.len || (text && strcmp(rq->content_type, "application/vnd.schemaregistry.v1+json") == 0));
-    snprintf(subject, sizeof subject, "%s", strncmp(rq->path, "/subjects/", 10) == 0 ? rq->path + 10 : "");
-    char *versions = strstr(subject, "/versions");
-    if (strcmp(rq->path, "/config") == 0)
-        buf_addf(&out->body, "{\"compatibilityLevel\":\"%s\"}", s->level);
-    else if (strncmp(rq->path, "/schemas/ids/", 13) == 0)
-        tell_text(s, rq->path + 13, out);
-    else if (strncmp(rq->path, "/compatibility/", 15) == 0) {
-        s->compatibilities++;
-        ck_assert(str_is(rq->query, "verbose=true"));
-        buf_add_text(&out->body, "{\"is_compatible\":false,\"messages\":[\"reader type STRING\",\"writer type LONG\"]}");
-    } else if (versions) {
-        *versions = 0;
-        add_version(s, subject, text, out);
-    } else
-        lookup(s, subject, text, out);
-    json_decref(json);
-}
-
-static void handle(void *self, const struct mock_request *rq, struct mock_answer *out)
-{
-    struct script *s = self;
-    out->status = 200;
-    out->delay_ms = s->delay_ms;
-    if (s->status_times) {
-        s->status_times -= s->status_times > 0;
-        out->status = s->status == -1 ? 0 : s->status;
-        if (s->body)
-            buf_add_text(&out->body, s->body);
-        out->header = out->status == 302 ? "Location" : NULL;
-        out->header_value = "http://127.0.0.1:1/";
-        return;
-    }
-    if (s->authorization && (!rq->authorization || strcmp(rq->authorization, s->authorization) != 0)) {
-        refuse(out, 401, 40101, "Unauthorized");
-        return;
-    }
-    act(s, rq, out);
-}
+static struct script script, other; /* other: of a second address */
 
 /* ---- a test's world ---- */
 
@@ -170,7 +43,7 @@ static void setup(void)
     snprintf(dir, sizeof dir, "/tmp/test_registry_http.XXXXXX");
     ck_assert(mkdtemp(dir) != NULL);
     ck_assert_msg(store_open(dir, (uint64_t) 64 << 20, false, &store, &e) == 0, "%s", e.msg);
-    server = mock_open(handle, &script, NULL, 0);
+    server = mock_open(registry_handle, &script, NULL, 0);
     snprintf(address, sizeof address, "%s", mock_url(server)); /* outlives the server */
     urls[0] = address;
     config = (struct config_registry){.url = {1, urls}, .user = "", .password = "", .token = "", .ca_file = "", .cert_file = "",
@@ -490,7 +363,7 @@ END_TEST
 START_TEST(tls_wants_a_trusted_certificate)
 {
     char ca[80];
-    struct mock *secure = mock_open(handle, &script, "localhost", 0);
+    struct mock *secure = mock_open(registry_handle, &script, "localhost", 0);
     snprintf(ca, sizeof ca, "%s/ca.pem", dir);
     mock_write_ca(secure, ca);
     urls[0] = mock_url(secure);
@@ -548,7 +421,7 @@ END_TEST
 START_TEST(another_address_stands_in)
 {
     char dead[80];
-    struct mock *second = mock_open(handle, &other, NULL, 0);
+    struct mock *second = mock_open(registry_handle, &other, NULL, 0);
     snprintf(dead, sizeof dead, "http://127.0.0.1:%d", mock_free_port());
     urls[0] = dead;
     urls[1] = mock_url(second);
@@ -577,7 +450,7 @@ END_TEST
 
 START_TEST(a_refusal_is_not_asked_elsewhere)
 {
-    struct mock *second = mock_open(handle, &other, NULL, 0);
+    struct mock *second = mock_open(registry_handle, &other, NULL, 0);
     urls[1] = mock_url(second);
     config.url.count = 2;
     restart();
