@@ -63,7 +63,7 @@ static int check_ends(struct local_bus *b, struct err *e)
 {
     uint8_t key[LOCAL_OFFSET_LEN];
     struct local_block head = {0};
-    struct buf block = {.max = LOCAL_EVENT_MAX + (LOCAL_EVENT_MAX >> 6)};
+    struct buf block = {.max = BUS_EVENT_MAX + (BUS_EVENT_MAX >> 6)};
     uint64_t first = 0, last = 0;
     bool found;
     if (find_block(b, 0, false, &first, &found, e) != 0)

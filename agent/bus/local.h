@@ -14,22 +14,12 @@
 #include <pthread.h>
 
 #include "agent/bus/bus.h"
+#include "agent/bus/coding.h"
 
 #define LOCAL_GROUPS_MAX 64
 #define LOCAL_OFFSET_LEN 8
 
-/* ---- the form of events and blocks (local_block.c) ---- */
-
-#define LOCAL_EVENT_MAX ((size_t) 0x7D000000) /* LZ4 takes 0x7E000000 */
-
-/* Bytes that ev takes in encoded form. */
-size_t local_event_len(const struct event *ev);
-/* Write it to out, which has len = local_event_len(ev) bytes. */
-void local_event_write(char *out, const struct event *ev, size_t len);
-/* The event at *at, which moves behind it; false when malformed. Borrows from bytes. */
-bool local_event_read(struct str bytes, size_t *at, struct event *out);
-/* Length of the event at `at` by its own word; 0 when it does not fit into bytes. */
-size_t local_event_skip(struct str bytes, size_t at);
+/* ---- the form of blocks (local_block.c) ---- */
 
 struct local_block {
     uint64_t first;

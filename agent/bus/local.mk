@@ -1,5 +1,6 @@
 libtailrace_a_SOURCES += \
 	agent/bus/bus.h \
+	agent/bus/coding.c agent/bus/coding.h \
 	agent/bus/local.c agent/bus/local.h \
 	agent/bus/local_block.c \
 	agent/bus/local_put.c \

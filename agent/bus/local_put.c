@@ -68,7 +68,7 @@ static void append(struct local_bus *b, const struct event *ev, size_t len)
     struct local_seg *seg = b->tail;
     if (!seg || seg->closed || seg->cap - seg->used < len)
         seg = add_seg(b, len);
-    local_event_write(seg->bytes + seg->used, ev, len);
+    bus_event_write(seg->bytes + seg->used, ev, len);
     seg->used += len;
     seg->count++;
     b->next++;
@@ -165,8 +165,8 @@ int local_put(struct bus *base, const struct event *ev, struct err *e)
     if (!fits)
         return err_set(e, E_INTERNAL, "event of kind %d %s a transaction", (int) ev->kind,
                        b->open ? "inside of" : "outside of");
-    size_t len = local_event_len(ev);
-    if (len > LOCAL_EVENT_MAX)
+    size_t len = bus_event_len(ev);
+    if (len > BUS_EVENT_MAX)
         return err_set(e, E_VALUE, "row of %zu bytes is larger than a block may be", len);
     if (local_room(base) == 0)
         return refuse(b, e);
@@ -215,7 +215,7 @@ int local_commit(struct bus *base, const struct mark *mark, struct err *e)
     if (atomic_load(&b->state) == BUS_FAILED)
         return refuse(b, e);
     if (b->open)
-        append(b, &ev, local_event_len(&ev));
+        append(b, &ev, bus_event_len(&ev));
     count = b->next - before;
     pthread_mutex_lock(&b->lock);
     count += b->open ? before - b->committed : 0;

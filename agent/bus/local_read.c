@@ -186,7 +186,7 @@ static int take_block(struct local_reader *r, uint64_t limit, struct err *e)
     uint8_t key[LOCAL_OFFSET_LEN];
     uint64_t first;
     bool found;
-    r->value.max = LOCAL_EVENT_MAX + (LOCAL_EVENT_MAX >> 6);
+    r->value.max = BUS_EVENT_MAX + (BUS_EVENT_MAX >> 6);
     if (store_seek(r->b->store, STORE_BLOCKS, local_key(key, r->next), true, &r->key, &r->value, &found, e) != 0)
         return -1;
     if (!found || !local_key_read(buf_str(&r->key), &first))
@@ -212,7 +212,7 @@ static struct str hand(const struct local_reader *r)
 static int skip_to_next(struct local_reader *r, struct err *e)
 {
     for (; r->at < r->next; r->at++) {
-        size_t len = local_event_skip(hand(r), r->pos);
+        size_t len = bus_event_skip(hand(r), r->pos);
         if (len == 0)
             return bad(r, r->at, "an event is malformed", e);
         r->pos += len;
@@ -251,7 +251,7 @@ int local_next(struct bus_reader *base, int64_t wait_us, struct event *ev, struc
         if (rc != 1)
             return rc;
     }
-    if (!local_event_read(hand(r), &r->pos, ev))
+    if (!bus_event_read(hand(r), &r->pos, ev))
         return bad(r, r->next, "an event is malformed", e);
     ev->offset = r->next++;
     ev->epoch = r->seg ? r->b->epoch : r->block.epoch;

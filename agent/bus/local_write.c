@@ -272,7 +272,7 @@ static int write_range(struct local_bus *b, struct store_txn *t, struct job *j,
     struct local_block head = {.first = range->first, .epoch = b->epoch};
     size_t from = 0, at = 0;
     for (uint32_t count = 0; count < range->count; count++) {
-        size_t len = local_event_skip(bytes, at);
+        size_t len = bus_event_skip(bytes, at);
         if (len == 0)
             return err_set(e, E_INTERNAL, "event %" PRIu64 " is malformed in memory", range->first + count);
         if (at > from && at + len - from > j->block_bytes) {
@@ -542,7 +542,7 @@ static bool round_once(struct local_bus *b, struct job *j)
 void *local_writer(void *bus)
 {
     struct local_bus *b = bus;
-    struct job j = {.block = {.max = LOCAL_EVENT_MAX + (LOCAL_EVENT_MAX >> 6)}};
+    struct job j = {.block = {.max = BUS_EVENT_MAX + (BUS_EVENT_MAX >> 6)}};
     int64_t deadline;
     bool going = true;
     pthread_mutex_lock(&b->lock);
