@@ -13,6 +13,7 @@
 #ifndef TR_BUS_BUS_H
 #define TR_BUS_BUS_H
 
+#include "agent/base/config.h"
 #include "agent/base/env.h"
 #include "agent/base/store.h"
 #include "schemas/event.h"
@@ -29,7 +30,7 @@ struct bus_options {
     int64_t sync_ms;         /* longest wait for company before a group commit */
 };
 
-enum bus_state { BUS_OK, BUS_AT_BUDGET, BUS_DISK_FULL, BUS_FAILED };
+enum bus_state { BUS_OK, BUS_AT_BUDGET, BUS_DISK_FULL, BUS_FAILED, BUS_AWAY /* brokers cannot be reached */ };
 
 struct bus_status {
     enum bus_state state;
@@ -71,6 +72,24 @@ struct bus_reader { struct bus *bus; };
  * starts at the oldest offset that is stored); offsets of groups not named are dropped. */
 int bus_local_open(const struct env *env, struct store *store, const struct bus_options *o,
                    const char *const *groups, int group_count, struct bus **out, struct err *e) MUST_CHECK;
+
+/* The bus on Kafka. Rows go to a topic a table, in Kafka transactions that hold whole source transactions and the source's
+ * position. With produce it becomes the only producer of prefix: one that is there is fenced and gets E_KAFKA_FENCED. After
+ * a failure all that was not durable is void: put, commit and flush say E_KAFKA once, and bus_flush answers 0 when the position is known
+ * again; the producer then goes on from it. Readers see durable transactions only, whole and in order; a group's place is
+ * kept by Kafka. Offsets are counted by us and are the same for every reader. */
+struct kafka_options {
+    const char *brokers;     /* bootstrap.servers */
+    const char *prefix;
+    struct config_list properties; /* of librdkafka: "name=value" */
+    int partitions, replication; /* of topics that are made; replication -1 = the brokers' default */
+    const char *cleanup;     /* cleanup.policy of these */
+    uint64_t memory_bytes;   /* put and not durable */
+    int64_t commit_ms;       /* least pause between two Kafka transactions */
+    int64_t transaction_ms;  /* longest Kafka transaction */
+    bool produce;
+};
+int bus_kafka_open(const struct env *env, const struct kafka_options *o, struct bus **out, struct err *e) MUST_CHECK;
 
 /* How far the embedded bus in store has durably come, without opening it (for a look beside a
  * process that runs): what may be confirmed to the source; 0 when nothing was ever put. */

@@ -7,7 +7,7 @@
 # are put back afterwards, also when the installation fails or is interrupted.
 
 BUILD_PACKAGES="gcc libc6-dev make autoconf automake pkg-config libpq-dev liblmdb-dev liblz4-dev libfyaml-dev libjansson-dev
-libcurl4-openssl-dev libmicrohttpd-dev libssl-dev libsystemd-dev"
+libcurl4-openssl-dev libmicrohttpd-dev librdkafka-dev libssl-dev libsystemd-dev"
 SERVER_PACKAGES="postgresql psql:postgresql-client"
 TEST_PACKAGES="clang:clang libclang-rt-14-dev check libavro-dev node:nodejs npm:npm jq:jq curl:curl python3:python3 ctags:universal-ctags
 shellcheck:shellcheck mandoc:mandoc systemd-analyze:systemd xz:xz-utils man:man-db git:git"

@@ -40,6 +40,13 @@ struct bench {
     enum mark_kind open_kind;
 };
 
+/* Brokers, when it is the bus on Kafka that is tested; else NULL. */
+const char *bench_kafka(void);
+#define BENCH_KAFKA_US 10000000
+/* Wait for an event that is there. */
+#define BENCH_NOW_US (bench_kafka() ? BENCH_KAFKA_US : 0)
+/* Name of the topic of rows, in out. */
+struct str bench_topic(const struct bench *b, char out[96]);
 /* A new directory and an open bus with these groups. */
 void bench_start(struct bench *b, const struct bus_options *o, const char *const *groups, int count);
 /* Open (again) what is in the directory; fails the test on an error. */
