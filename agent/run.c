@@ -171,7 +171,9 @@ static int open_bus(struct run *run, struct err *e)
     const char *groups[LAG_ROUTES_MAX];
     for (int i = 0; i < c->route_count; i++)
         groups[i] = c->routes[i].name;
-    if (bus_local_open(run->env, run->store, &options, groups, c->route_count, &run->bus, e))
+    const struct kafka_options kafka = bus_kafka_options(c, true);
+    if (*c->kafka.brokers ? bus_kafka_open(run->env, &kafka, &run->bus, e)
+                          : bus_local_open(run->env, run->store, &options, groups, c->route_count, &run->bus, e))
         return -1;
     run->lag = lag_open(run->env, c->source.sentinel_ms * 1000, groups, c->route_count);
     struct bus_status held;

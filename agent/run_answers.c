@@ -26,7 +26,7 @@ static const char *pump_state_name(enum pump_state s)
 
 static const char *bus_state_name(enum bus_state s)
 {
-    static const char *const names[] = {"ok", "at_budget", "disk_full", "failed"};
+    static const char *const names[] = {"ok", "at_budget", "disk_full", "failed", "away"};
     return names[s];
 }
 

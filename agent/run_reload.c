@@ -35,6 +35,7 @@ static bool same_list(const struct config_list *a, const struct config_list *b)
 #define SAME_COLUMNS(a, b) same_list(&(a), &(b))
 #define SAME_NAMES(a, b) same_list(&(a), &(b))
 #define SAME_URLS(a, b) same_list(&(a), &(b))
+#define SAME_PROPERTIES(a, b) same_list(&(a), &(b))
 #define SAME_INT(a, b) ((a) == (b))
 #define SAME_BOOL(a, b) ((a) == (b))
 #define SAME_ENUM(a, b) ((a) == (b))
@@ -48,6 +49,7 @@ static const char *changed_top(const struct config *old, const struct config *ne
 #define ROW_source(key, TYPE, field, flags) ROW_top("source." key, TYPE, field, flags)
 #define ROW_events(key, TYPE, field, flags) ROW_top("events." key, TYPE, field, flags)
 #define ROW_registry(key, TYPE, field, flags) ROW_top("registry." key, TYPE, field, flags)
+#define ROW_kafka(key, TYPE, field, flags) ROW_top("kafka." key, TYPE, field, flags)
 #define ROW_bus(key, TYPE, field, flags) ROW_top("bus." key, TYPE, field, flags)
 #define ROW_http(key, TYPE, field, flags) ROW_top("http." key, TYPE, field, flags)
 #define ROW_log(key, TYPE, field, flags) ROW_top("log." key, TYPE, field, flags)
@@ -67,6 +69,7 @@ static const char *changed_top(const struct config *old, const struct config *ne
 #undef ROW_source
 #undef ROW_events
 #undef ROW_registry
+#undef ROW_kafka
 #undef ROW_bus
 #undef ROW_http
 #undef ROW_log
@@ -75,6 +78,7 @@ static const char *changed_top(const struct config *old, const struct config *ne
 #define ROW_source(key, TYPE, field, flags)
 #define ROW_events(key, TYPE, field, flags)
 #define ROW_registry(key, TYPE, field, flags)
+#define ROW_kafka(key, TYPE, field, flags)
 #define ROW_bus(key, TYPE, field, flags)
 #define ROW_http(key, TYPE, field, flags)
 #define ROW_log(key, TYPE, field, flags)

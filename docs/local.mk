@@ -1,6 +1,6 @@
 # Reference pages are printed by the program and kept in the tree, so that they can be read without
 # building it; `make docs` writes them anew and `make lint` compares.
-dist_doc_DATA += docs/architecture.md docs/check.md docs/cli.md docs/configuration.md docs/errors.md docs/events.md docs/metrics.md docs/monitoring.md \
+dist_doc_DATA += docs/architecture.md docs/check.md docs/cli.md docs/configuration.md docs/errors.md docs/events.md docs/kafka.md docs/metrics.md docs/monitoring.md \
 	docs/operations.md docs/options.md docs/performance.md docs/postgres-target.md docs/registry.md docs/security.md docs/snapshots.md
 docs: tailrace$(EXEEXT)
 	for page in options metrics errors cli; do \

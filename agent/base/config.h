@@ -49,6 +49,16 @@ struct config_source {
     int64_t spill_max_mb;      /* disk for those */
 };
 
+struct config_kafka {
+    const char *brokers;       /* empty: the embedded bus */
+    struct config_list properties; /* of librdkafka: name=value */
+    const char *password;      /* sasl.password; secret */
+    int64_t partitions, replication; /* of topics that are made; replication -1: the brokers' */
+    const char *cleanup;       /* delete | compact */
+    int64_t commit_ms;         /* least pause between two Kafka transactions */
+    int64_t transaction_ms;    /* longest one */
+};
+
 struct config_bus {
     int64_t max_mb, memory_mb, sync_ms;
     int64_t large_txn_max_mb;  /* of one transaction beyond max_mb */
@@ -124,6 +134,7 @@ struct config {
     int key_count;
     struct config_key *keys;
     struct config_registry registry;
+    struct config_kafka kafka;
     struct config_bus bus;
     int target_count;
     struct config_target *targets;

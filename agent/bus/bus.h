@@ -75,13 +75,14 @@ int bus_local_open(const struct env *env, struct store *store, const struct bus_
 
 /* The bus on Kafka. Rows go to a topic a table, in Kafka transactions that hold whole source transactions and the source's
  * position. With produce it becomes the only producer of prefix: one that is there is fenced and gets E_KAFKA_FENCED. After
- * a failure all that was not durable is void: put, commit and flush say E_KAFKA once, and bus_flush answers 0 when the position is known
- * again; the producer then goes on from it. Readers see durable transactions only, whole and in order; a group's place is
+ * a failure, and at the start, all that was not durable is void: put and commit say E_KAFKA, until bus_flush has answered 0, when the position is
+ * known; the producer then goes on from it. Readers see durable transactions only, whole and in order; a group's place is
  * kept by Kafka. Offsets are counted by us and are the same for every reader. */
 struct kafka_options {
     const char *brokers;     /* bootstrap.servers */
     const char *prefix;
     struct config_list properties; /* of librdkafka: "name=value" */
+    const char *password;    /* sasl.password; empty = none */
     int partitions, replication; /* of topics that are made; replication -1 = the brokers' default */
     const char *cleanup;     /* cleanup.policy of these */
     uint64_t memory_bytes;   /* put and not durable */
@@ -89,7 +90,11 @@ struct kafka_options {
     int64_t transaction_ms;  /* longest Kafka transaction */
     bool produce;
 };
+struct kafka_options bus_kafka_options(const struct config *c, bool produce);
 int bus_kafka_open(const struct env *env, const struct kafka_options *o, struct bus **out, struct err *e) MUST_CHECK;
+
+/* How far it has durably come, without taking over; 0 when nothing was ever put. */
+int bus_kafka_look(const struct env *env, const struct kafka_options *o, uint64_t *durable_end_lsn, struct err *e) MUST_CHECK;
 
 /* How far the embedded bus in store has durably come, without opening it (for a look beside a
  * process that runs): what may be confirmed to the source; 0 when nothing was ever put. */

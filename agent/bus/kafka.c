@@ -99,6 +99,7 @@ static void copy_options(struct kafka_bus *b, const struct kafka_options *o)
     b->o = *o;
     b->o.brokers = arena_str(&b->arena, str_of(o->brokers)).p;
     b->o.prefix = arena_str(&b->arena, str_of(o->prefix)).p;
+    b->o.password = o->password ? arena_str(&b->arena, str_of(o->password)).p : "";
     b->o.cleanup = arena_str(&b->arena, str_of(o->cleanup)).p;
     for (int at = 0; at < o->properties.count; at++)
         items[at] = arena_str(&b->arena, str_of(o->properties.items[at])).p;
@@ -118,18 +119,48 @@ static void init_conditions(struct kafka_bus *b)
     pthread_condattr_destroy(&attr);
 }
 
-/* Take over before anybody asks where the source stands. */
+/* Where the source stands is not known before the writer has taken over: as after a failure, the producer flushes first. */
 static int start_writer(struct kafka_bus *b, struct err *e)
 {
-    if (kafka_take_over(b, e))
-        return -1;
-    b->next = b->committed = b->durable.offset;
-    b->wanted_end_lsn = b->durable.end_lsn;
+    b->reset = true;
+    (void) err_set(&b->error, E_KAFKA, "Kafka has not been reached yet");
+    atomic_store(&b->state, BUS_AWAY);
     int failed = pthread_create(&b->writer, NULL, kafka_writer_run, b);
     if (failed)
         return err_set(e, E_SYSTEM, "cannot start a thread: %s", strerror(failed));
     b->writes = true;
     return 0;
+}
+
+struct kafka_options bus_kafka_options(const struct config *c, bool produce)
+{
+    return (struct kafka_options){
+        .brokers = c->kafka.brokers,
+        .prefix = c->name,
+        .properties = c->kafka.properties,
+        .password = c->kafka.password,
+        .partitions = (int) c->kafka.partitions,
+        .replication = (int) c->kafka.replication,
+        .cleanup = c->kafka.cleanup,
+        .memory_bytes = (uint64_t) c->bus.memory_mb << 20,
+        .commit_ms = c->kafka.commit_ms,
+        .transaction_ms = c->kafka.transaction_ms,
+        .produce = produce,
+    };
+}
+
+int bus_kafka_look(const struct env *env, const struct kafka_options *o, uint64_t *durable_end_lsn, struct err *e)
+{
+    struct bus *base;
+    struct kafka_options look = *o;
+    look.produce = false;
+    if (bus_kafka_open(env, &look, &base, e))
+        return -1;
+    struct kafka_bus *b = kafka_of(base);
+    int rc = kafka_state_read(b, &b->w.state, e);
+    *durable_end_lsn = b->w.state.tip.end_lsn;
+    bus_close(base);
+    return rc;
 }
 
 int bus_kafka_open(const struct env *env, const struct kafka_options *o, struct bus **out, struct err *e)

@@ -178,7 +178,7 @@ void kafka_topics_free(struct kafka_writer *w);
 /* ---- kafka_state.c ---- */
 
 void kafka_state_free(struct kafka_state *s);
-/* Read the positions topic to its end. */
+/* Read the positions topic to its end; nothing when it is not there. */
 int kafka_state_read(struct kafka_bus *b, struct kafka_state *out, struct err *e) MUST_CHECK;
 /* Key and value of the position's record, and of a counter's. */
 #define KAFKA_POSITION_KEY STR("position")

@@ -101,7 +101,8 @@ rd_kafka_conf_t *kafka_conf(struct kafka_bus *b, char role, const char *group, s
     rd_kafka_conf_set_log_cb(conf, on_log);
     rd_kafka_conf_set_error_cb(conf, on_error);
     int rc = set_all(conf, common, e) || set_all(conf, role == 'p' ? producer : consumer, e) ||
-             set_properties(b, conf, e) || set(conf, "bootstrap.servers", b->o.brokers, e);
+             set_properties(b, conf, e) ||
+             (*b->o.password && set(conf, "sasl.password", b->o.password, e)) || set(conf, "bootstrap.servers", b->o.brokers, e);
     if (!rc)
         rc = role == 'p' ? set_producer(b, conf, e) : set_consumer(conf, group, e);
     if (!rc)

@@ -223,7 +223,7 @@ static int begin(struct kafka_reader *r, struct err *e)
     const rd_kafka_topic_partition_t *place = rd_kafka_topic_partition_list_find(r->places, r->b->transactions, 0);
     int64_t offset = place_of(r, r->b->transactions, 0);
     if (!place)
-        return err_set(e, E_READER_LOST, "topic %s is not there: no agent has written yet", r->b->transactions);
+        return err_set(e, E_KAFKA, "Kafka: topic %s is not there: no agent has written yet", r->b->transactions);
     r->control = assign(r, r->b->transactions, 0, offset, e);
     if (!r->control)
         return -1;

@@ -102,6 +102,12 @@ static int take(const rd_kafka_message_t *m, struct kafka_state *s, struct err *
     return good ? 0 : err_set(e, E_CORRUPT, "record %lld of topic %s cannot be read", (long long) m->offset, rd_kafka_topic_name(m->rkt));
 }
 
+static bool is_absent(rd_kafka_resp_err_t code)
+{
+    return code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+           code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
+}
+
 /* Records up to the end that is visible: 0, -1. */
 static int take_all(struct kafka_bus *b, rd_kafka_t *rk, struct kafka_state *s, struct err *e)
 {
@@ -114,7 +120,7 @@ static int take_all(struct kafka_bus *b, rd_kafka_t *rk, struct kafka_state *s, 
             rc = err_set(e, E_STOPPED, "asked to stop");
         else if (!m && kafka_now_us() > until_us)
             rc = err_set(e, E_KAFKA, "Kafka: nothing came of the positions topic for %d s", KAFKA_WAIT_MS / 1000);
-        else if (m && m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+        else if (m && (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF || is_absent(m->err)))
             ended = true;
         else if (m && m->err)
             rc = kafka_err_code(e, "read positions", m->err);

@@ -202,7 +202,7 @@ static bool stopping(struct kafka_bus *b)
 static void come_back(struct kafka_bus *b, struct err *e)
 {
     int64_t wait_ms = RETRY_FIRST_MS;
-    bool again = tell_lost(b, e);
+    bool again = true;
     while (again && !stopping(b)) {
         err_clear(e);
         if (!kafka_take_over(b, e)) {
@@ -356,11 +356,11 @@ void *kafka_writer_run(void *bus)
 {
     struct kafka_bus *b = bus;
     struct err e = ERR_INIT;
-    while (!stopping(b) && atomic_load(&b->state) != BUS_FAILED) {
-        if (!turn(b, &e))
-            continue;
-        come_back(b, &e);
+    come_back(b, &e);
+    while (!stopping(b) && atomic_load(&b->state) == BUS_OK) {
         err_clear(&e);
+        if (turn(b, &e) && tell_lost(b, &e))
+            come_back(b, &e);
     }
     return NULL;
 }

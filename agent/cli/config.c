@@ -33,6 +33,7 @@ struct part {
 static void load_source(struct loader *l, const struct load_item *item);
 static void load_events(struct loader *l, const struct load_item *item);
 static void load_registry(struct loader *l, const struct load_item *item);
+static void load_kafka(struct loader *l, const struct load_item *item);
 static void load_bus(struct loader *l, const struct load_item *item);
 static void load_columns(struct loader *l, const struct load_item *item);
 static void load_keys(struct loader *l, const struct load_item *item);
@@ -42,7 +43,7 @@ static void load_http(struct loader *l, const struct load_item *item);
 static void load_log(struct loader *l, const struct load_item *item);
 
 static const struct part parts[] = {
-    {"source", load_source, false}, {"events", load_events, false},   {"registry", load_registry, false}, {"columns", load_columns, true},
+    {"source", load_source, false}, {"events", load_events, false},   {"registry", load_registry, false}, {"kafka", load_kafka, false}, {"columns", load_columns, true},
     {"keys", load_keys, true},      {"bus", load_bus, false},         {"targets", load_targets, true},
     {"routes", load_routes, true},  {"http", load_http, false},       {"log", load_log, false},
 };
@@ -209,6 +210,11 @@ static void load_events(struct loader *l, const struct load_item *item)
 static void load_registry(struct loader *l, const struct load_item *item)
 {
     load_part(l, SECTION_registry, item);
+}
+
+static void load_kafka(struct loader *l, const struct load_item *item)
+{
+    load_part(l, SECTION_kafka, item);
 }
 
 static void load_http(struct loader *l, const struct load_item *item)

@@ -69,6 +69,7 @@ static void add_value(struct buf *out, const struct option *o, const void *field
     case OPTION_COLUMNS:
     case OPTION_NAMES:
     case OPTION_URLS:
+    case OPTION_PROPERTIES:
         add_list(out, field);
         break;
     }
@@ -129,6 +130,7 @@ void config_print(const struct config *c, struct buf *out)
     add_part(out, loaded, SECTION_events);
     add_rules(out, loaded);
     add_part(out, loaded, SECTION_registry);
+    add_part(out, loaded, SECTION_kafka);
     add_part(out, loaded, SECTION_bus);
     buf_add_text(out, "targets:\n");
     for (int at = 0; at < c->target_count; at++) {

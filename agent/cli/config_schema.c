@@ -44,6 +44,7 @@ static void add_type(struct buf *out, const struct option *o)
         buf_add_text(out, "\"$ref\":\"#/$defs/names\"");
         break;
     case OPTION_URLS:
+    case OPTION_PROPERTIES:
         buf_add_text(out, "\"anyOf\":[{\"type\":\"string\"},{\"type\":\"array\",\"items\":{\"type\":\"string\"}}]");
         break;
     case OPTION_BOOL:
@@ -152,6 +153,7 @@ void config_schema(struct buf *out)
     add_items(&more, SECTION_column, "columns");
     add_items(&more, SECTION_key, "keys");
     add_section(&more, SECTION_registry);
+    add_section(&more, SECTION_kafka);
     add_section(&more, SECTION_bus);
     add_section(&more, SECTION_http);
     add_section(&more, SECTION_log);

@@ -487,6 +487,7 @@ void init_write(const struct init_facts *f, struct arena *a, struct buf *out)
                       "# columns:\n#   - of: [\"public.*.ssn\"]\n#     do: drop # or mask, hash, truncate\n"
                       "# keys:\n#   - of: [public.orders]\n#     columns: [customer_id, number]\n");
     write_part(out, SECTION_registry);
+    write_part(out, SECTION_kafka);
     write_part(out, SECTION_bus);
     write_targets(f, a, out);
     write_part(out, SECTION_http);

@@ -296,11 +296,24 @@ static bool url_ok(struct loader *l, const struct load_item *item, struct str ur
     return false;
 }
 
+/* A secret among them would be printed with the others. */
+static bool property_ok(struct loader *l, const struct load_item *item, struct str text)
+{
+    const char *equals = text.len ? memchr(text.p, '=', text.len) : NULL;
+    if (equals && equals != text.p && !str_starts(text, "sasl.password="))
+        return true;
+    struct place at = item->at;
+    at.hide = equals != NULL;
+    fault_add(l->faults, at, equals ? "%s: sasl.password is given as kafka.password" : "%s: a property is written name=value", item->path);
+    return false;
+}
+
 static bool list_item_ok(struct loader *l, const struct option *o, const struct load_item *item, struct str text)
 {
     return o->type == OPTION_COLUMNS ? column_pattern_ok(l, item, text)
          : o->type == OPTION_NAMES   ? name_ok(l, item, text)
          : o->type == OPTION_URLS    ? url_ok(l, item, text)
+         : o->type == OPTION_PROPERTIES ? property_ok(l, item, text)
                                      : pattern_ok(l, item, text);
 }
 
@@ -322,8 +335,9 @@ static void load_items(struct loader *l, const struct option *o, const struct lo
 /* A list; one scalar is a list of one. */
 static void load_list(struct loader *l, const struct option *o, const struct load_item *item, struct config_list *field)
 {
-    const char *things = o->type == OPTION_URLS ? "addresses" : o->type == OPTION_NAMES ? "names" : "patterns";
-    int low = o->type == OPTION_URLS ? 0 : 1, included = 0, faults_before = l->faults->errors;
+    bool may_be_empty = o->type == OPTION_URLS || o->type == OPTION_PROPERTIES;
+    const char *things = o->type == OPTION_URLS ? "addresses" : o->type == OPTION_NAMES ? "names" : may_be_empty ? "properties" : "patterns";
+    int low = may_be_empty ? 0 : 1, included = 0, faults_before = l->faults->errors;
     bool alone = fy_node_is_scalar(item->node);
     if (!alone && !fy_node_is_sequence(item->node)) {
         fault_add(l->faults, item->at, "%s must be a list of %s, not a map", item->path, things);
@@ -389,6 +403,7 @@ static void load_text(struct loader *l, const struct option *o, const struct loa
     case OPTION_COLUMNS:
     case OPTION_NAMES:
     case OPTION_URLS:
+    case OPTION_PROPERTIES:
         break; /* not a scalar, see load_option */
     }
 }

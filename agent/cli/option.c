@@ -8,6 +8,7 @@
 #define STRUCT_column struct config_column
 #define STRUCT_key struct config_key
 #define STRUCT_registry struct config
+#define STRUCT_kafka struct config
 #define STRUCT_bus struct config
 #define STRUCT_http struct config
 #define STRUCT_log struct config
@@ -39,6 +40,7 @@ static const struct {
     [SECTION_column] = {"columns[]", "A rule for columns: what becomes of their values"},
     [SECTION_key] = {"keys[]", "A rule for keys: other columns as the record key"},
     [SECTION_registry] = {"registry", "The schema registry"},
+    [SECTION_kafka] = {"kafka", "Kafka as the bus"},
     [SECTION_bus] = {"bus", "The embedded bus"},
     [SECTION_target] = {"targets.<name>", "A target"},
     [SECTION_route] = {"routes[]", "A route: which tables go to which target"},
@@ -90,7 +92,8 @@ struct str option_word(const struct option *o, int at)
 
 bool option_is_list(const struct option *o)
 {
-    return o->type == OPTION_LIST || o->type == OPTION_COLUMNS || o->type == OPTION_NAMES || o->type == OPTION_URLS;
+    return o->type == OPTION_LIST || o->type == OPTION_COLUMNS || o->type == OPTION_NAMES || o->type == OPTION_URLS ||
+           o->type == OPTION_PROPERTIES;
 }
 
 const char *option_type_name(const struct option *o)
@@ -107,6 +110,8 @@ const char *option_type_name(const struct option *o)
         return "list of names";
     case OPTION_URLS:
         return "list of addresses";
+    case OPTION_PROPERTIES:
+        return "list of name=value";
     case OPTION_BOOL:
         return "true or false";
     case OPTION_INT:

@@ -17,6 +17,7 @@ enum option_section {
     SECTION_column,
     SECTION_key,
     SECTION_registry,
+    SECTION_kafka,
     SECTION_bus,
     SECTION_target,
     SECTION_route,
@@ -32,6 +33,7 @@ enum option_type {
     OPTION_COLUMNS, /* of patterns of columns */
     OPTION_NAMES,  /* of names */
     OPTION_URLS,   /* list of http addresses, may be empty */
+    OPTION_PROPERTIES, /* list of name=value, may be empty */
     OPTION_BOOL,
     OPTION_INT,
     OPTION_ENUM, /* word kept as its number */

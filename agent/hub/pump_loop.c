@@ -349,9 +349,25 @@ static void close_parts(struct pump *p)
     metric_set(p->parts.env->metrics, M_TARGET_CONNECTED, p->target_up, 0);
 }
 
+/* A bus that cannot be reached yet is waited for. */
+static int open_patiently(struct pump *p, struct err *e)
+{
+    int rc = open_parts(p, e);
+    while (rc && err_is_transient(e) && env_stop(p->parts.env) == STOP_NONE) {
+        close_parts(p);
+        log_err(p->parts.env->log, p->part, e);
+        set_state(p, PUMP_RETRYING, e);
+        for (int64_t left = next_pause_ms(p); left > 0 && !env_sleep(p->parts.env, 50); left -= 50)
+            pump_tick(p);
+        err_clear(e);
+        rc = open_parts(p, e);
+    }
+    return rc;
+}
+
 int pump_run(struct pump *p, struct err *e)
 {
-    int done = open_parts(p, e);
+    int done = open_patiently(p, e);
     while (!done && env_stop(p->parts.env) == STOP_NONE) {
         struct err why = ERR_INIT;
         if (turn(p, &why) && after_failure(p, &why)) {

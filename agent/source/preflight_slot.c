@@ -28,7 +28,9 @@ static int load_state(const struct preflight *p, struct facts *facts, uint64_t *
         return 0;
     if (store_open(p->config->state, MAP_BYTES, true, &store, e) < 0)
         return -1;
-    int failed = facts_load(store, facts, e) || bus_local_look(store, durable_lsn, e);
+    const struct kafka_options kafka = bus_kafka_options(p->config, false);
+    int failed = facts_load(store, facts, e) ||
+                 (*kafka.brokers ? bus_kafka_look(p->env, &kafka, durable_lsn, e) : bus_local_look(store, durable_lsn, e));
     store_close(store);
     return failed ? -1 : 0;
 }

@@ -110,6 +110,8 @@ static const char *why_held(const struct source *s, const struct bus_status *st)
                    : "bus is at its byte budget: a target is behind";
     case BUS_DISK_FULL:
         return "disk under the state directory is full";
+    case BUS_AWAY:
+        return "Kafka cannot be reached";
     default:
         return NULL;
     }

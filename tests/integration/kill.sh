@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # shellcheck disable=SC2086,SC1091
-# usage: kill.sh [--kills N] [--seed S] [--power] [--native] [--streamed] [--plant lost|duplicated] [--source V] [--target V] [--rate N]
+# usage: kill.sh [--kills N] [--seed S] [--power] [--native] [--streamed] [--kafka] [--plant lost|duplicated] [--source V] [--target V] [--rate N]
 # check.sh runs: kill.sh --kills 25 --seed 11
 # check.sh runs: kill.sh --kills 15 --seed 12 --power --source debian --target 18
 # check.sh runs: kill.sh --kills 12 --seed 15 --streamed
@@ -23,13 +23,15 @@
 #                written since its last sync is taken back, as a power cut may do
 #   --plant X    a test of this test: swallow one row on the target (lost), or touch one again (duplicated); must exit 1
 #   --streamed   the source sends every transaction while it is open, in runs of single changes (PostgreSQL 17 and later)
+#   --kafka      the bus is a real Kafka with a real registry (Java, Maven packages); the broker is killed too, and a consumer that knows
+#                nothing of tailrace counts as well: lost, repeated and holes of its own
 #   --native     PostgreSQL's own subscription in the agent's place (kills of the servers only): the yardstick
 . "$(dirname "$0")/../harness/lib.sh"
 
-KILLS=200 SEED=$RANDOM POWER='' NATIVE='' STREAMED='' PLANT='' SRC_V=18 DST_V=debian RATE=400
+KILLS=200 SEED=$RANDOM POWER='' KAFKA='' NATIVE='' STREAMED='' PLANT='' SRC_V=18 DST_V=debian RATE=400
 while [ $# -gt 0 ]; do
     case $1 in
-        --kills) KILLS=$2; shift ;; --seed) SEED=$2; shift ;; --power) POWER=1 ;; --native) NATIVE=1 ;; --streamed) STREAMED='debug_logical_replication_streaming = immediate' ;;
+        --kills) KILLS=$2; shift ;; --seed) SEED=$2; shift ;; --power) POWER=1 ;; --kafka) KAFKA=1 ;; --native) NATIVE=1 ;; --streamed) STREAMED='debug_logical_replication_streaming = immediate' ;;
         --plant) PLANT=$2; shift ;; --source) SRC_V=$2; shift ;; --target) DST_V=$2; shift ;; --rate) RATE=$2; shift ;;
         *) sed -n '4p' "$0" | cut -c3-; exit 2 ;;
     esac
@@ -152,6 +154,7 @@ agent_up() {
 kill_one() {
     local at; at=$(date +%s.%N)
     case $1 in
+        broker) sh "$PEERS/kafka.sh" "$W/kafka" "$KAFKA" crash >/dev/null && sh "$PEERS/kafka.sh" "$W/kafka" "$KAFKA" start >/dev/null ;;
         agent) agent_kill agent
             [ -z "$POWER" ] || power_undo >>"$W/undone"
             agent_up ;;
@@ -168,7 +171,31 @@ agent_watch() {
     agent_up
 }
 
+kafka_begin() {
+    PEERS=$(dirname "$0")/../peers
+    args_need java mvn curl python3
+    port_new; KAFKA=$PORT; port_new; REGISTRY=$PORT
+    trap 'sh "$PEERS/kafka.sh" "$W/kafka" 0 stop >/dev/null 2>&1; sh "$PEERS/registry.sh" "$W/registry" 0 stop >/dev/null 2>&1; work_close' EXIT
+    sh "$PEERS/kafka.sh" "$W/kafka" "$KAFKA" start || die "Kafka does not start"
+    sh "$PEERS/registry.sh" "$W/registry" "$REGISTRY" start || die "the registry does not start"
+    BASE=http://127.0.0.1:$REGISTRY/apis/ccompat/v7
+    C_MORE="kafka: { brokers: '127.0.0.1:$KAFKA', partitions: 3 }
+registry: { url: '$BASE' }"
+}
+# What the consumer has beyond, and lacks of, the source's changes; deletes by their number, since an old row has its key only.
+kafka_count() {
+    local python
+    python=$(. "$PEERS/common.sh"; py_env debezium "$(python3 "$PEERS/debezium.py" --pip)")/bin/python
+    "$python" "$PEERS/kafka_effects.py" "127.0.0.1:$KAFKA" "$BASE" kills >"$W/consumer.tsv" 2>"$W/consumer.err" || FAILED=1
+    q source "CREATE TABLE audit.consumer (tbl text, op \"char\", seq bigint)"
+    sed 's/\t$/\t\\N/' "$W/consumer.tsv" | grep -v '^tr_mark' | psql -XqAt -v ON_ERROR_STOP=1 -d "$(sock source)" -c '\copy audit.consumer FROM STDIN' || die "cannot take the consumer's log"
+    q source "WITH s AS (SELECT tbl, op, CASE WHEN op <> 'D' THEN seq END AS seq FROM audit.effects)
+        SELECT 'consumer_lost=' || (SELECT count(*) FROM (SELECT * FROM s EXCEPT ALL SELECT tbl, op, seq FROM audit.consumer) l)
+            || ' consumer_duplicated=' || (SELECT count(*) FROM (SELECT tbl, op, seq FROM audit.consumer EXCEPT ALL SELECT * FROM s) d)"
+}
+
 begin() {
+    [ -z "$KAFKA" ] || kafka_begin
     pg_start source "$SRC_V" "$STREAMED"
     pg_start target "$DST_V"
     tables_make source; tables_make target; rows_make
@@ -238,7 +265,7 @@ for ((n = 1; n <= KILLS; n++)); do
     sleep "0.$(printf %03d $wait_ms)"
     agent_watch
     dice=$((RANDOM % 10))
-    if [ -z "$NATIVE" ] && [ $dice -lt 6 ]; then victim=agent; elif [ $dice -lt 8 ]; then victim=source; else victim=target; fi
+    if [ -n "$KAFKA" ] && [ $((n % 10)) -eq 0 ]; then victim=broker; elif [ -z "$NATIVE" ] && [ $dice -lt 6 ]; then victim=agent; elif [ $dice -lt 8 ]; then victim=source; else victim=target; fi
     kill_one $victim
     [ $((n % 20)) -ne 0 ] || note "$n kills, $((SECONDS - started)) s, $(q source 'SELECT count(*) FROM audit.effects') changes, $(q target 'SELECT count(*) FROM audit.effects') effects"
 done
@@ -248,6 +275,7 @@ synced source target 90 || { tail -n 20 "$W/agent/log" 2>/dev/null; note "the la
 result=$(count_effects) || die "cannot count"
 [ -n "$PLANT" ] || same source target $TABLES || FAILED=1
 if [ -z "$NATIVE" ] && [ -z "$PLANT" ]; then verified agent || FAILED=1; fi
+[ -z "$KAFKA" ] || result="$result $(kafka_count) $(tail -n 1 "$W/consumer.err")"
 result="$result ended=$ENDED seconds=$((SECONDS - started)) seed=$SEED"
 # Kills that had something to take back, and how much that was.
 [ -z "$POWER" ] || result="$result $(sed 's/.*bytes=//' "$W/undone" | awk '$1 > 0 { n++; b += $1 } END { printf "undone_kills=%d undone_bytes=%d", n, b }')"
@@ -255,5 +283,6 @@ note "$result"
 [ ! -s "$W/examples" ] || { cat "$W/examples"; FAILED=1; }
 [ $ENDED -eq 0 ] || FAILED=1
 case $result in *" undone_kills=0 "*) note "no kill met an unsynced write: the power cut was not tested"; FAILED=1 ;; esac
+case $result in *consumer_lost=[1-9]* | *consumer_duplicated=[1-9]*) FAILED=1 ;; esac
 case $result in *" lost=0 duplicated=0 "*) ;; *) FAILED=1 ;; esac
 [ $FAILED -eq 0 ]

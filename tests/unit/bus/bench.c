@@ -27,7 +27,7 @@ static int open_kafka(struct bench *b, struct err *e)
     const struct kafka_options o = {.brokers = bench_kafka(), .prefix = strrchr(b->dir, '/') + 1, .partitions = 3, .replication = -1,
                                     .cleanup = "delete", .memory_bytes = b->o.memory_bytes, .commit_ms = b->o.sync_ms, .transaction_ms = 60000,
                                     .produce = true};
-    return bus_kafka_open(&b->env, &o, &b->bus, e);
+    return bus_kafka_open(&b->env, &o, &b->bus, e) || bus_flush(b->bus, 30000, e) ? -1 : 0;
 }
 
 int bench_try_open(struct bench *b, struct err *e)
