@@ -1,12 +1,13 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# usage: ./check.sh [--all-postgres] [--only WORD]... [--allow NAME:REASON]...
+# usage: ./check.sh [--all-postgres] [--kafka] [--only WORD]... [--allow NAME:REASON]...
 #
 # Installs what the tests need, builds with warnings as errors, runs every test and prints, as the last line,
 # "N passed, N failed". The exit code is 0 when nothing failed.
 #   --only WORD          only the parts whose name holds WORD: packages, gcc, clang, asan, tsan, lint, fuzz, dist, metrics, or the name of
 #                        a script of tests/integration
 #   --all-postgres       integration tests on PostgreSQL 14, 16 and 17 too, besides 15 (Debian's) and 18
+#   --kafka              what needs a real Kafka and a real registry too (Java, Maven; downloads some 300 MB the first time)
 #   --allow NAME:REASON  a result whose name begins with NAME may fail on this machine, for this reason; it is told and
 #                        not counted. Nothing is left out in silence.
 # Builds are kept in build-gcc, build-clang, build-asan and build-tsan, so that a second run is fast; logs in build-check.
@@ -15,13 +16,14 @@ cd "$(dirname "$0")" || exit 1
 top=$PWD
 . tests/harness/packages.sh
 
-only=() allow=() more_versions=()
+only=() allow=() more_versions=() kafka=
 while [ $# -gt 0 ]; do
     case $1 in
         --only) only+=("${2:?}"); shift ;;
         --allow) allow+=("${2:?}"); shift ;;
         --all-postgres) more_versions=(14 16 17) ;;
-        *) sed -n '3,14s/^# \{0,1\}//p' "$0"; exit 2 ;;
+        --kafka) kafka=1 ;;
+        *) sed -n '3,15s/^# \{0,1\}//p' "$0"; exit 2 ;;
     esac
     shift
 done
@@ -186,9 +188,12 @@ integration() { # front|behind: scripts whose head says "check.sh runs it behind
         wanted "$(basename "$script" .sh)" || continue
         if grep -q '^# check\.sh runs it behind' "$script"; then [ "$lane" = behind ] || continue; else [ "$lane" = front ] || continue; fi
         [ -x build-gcc/tailrace ] || { result bad "$(basename "$script"): there is no binary" "$logs/gcc-build.log"; continue; }
-        grep -qE '^# check\.sh runs(:|, must)' "$script" || script_run '' "$(basename "$script")"
+        grep -qE '^# check\.sh( --kafka)? runs(:|, must)' "$script" || script_run '' "$(basename "$script")"
         while read -r line; do
             case $line in
+                "# check.sh --kafka runs: "*)
+                    eval "set -- ${line#*runs: }"
+                    if [ -n "$kafka" ]; then script_run '' "$@"; else echo "left out without --kafka: $*"; fi ;;
                 "# check.sh runs: "*) eval "set -- ${line#*runs: }"; script_run '' "$@" ;;
                 "# check.sh runs, must fail: "*) eval "set -- ${line#*must fail: }"; script_run yes "$@" ;;
                 "# check.sh runs, each version: "*)
@@ -198,8 +203,13 @@ integration() { # front|behind: scripts whose head says "check.sh runs it behind
                         script_run '' "${@/#%V/$version}"
                     done ;;
             esac
-        done < <(grep '^# check\.sh runs' "$script")
+        done < <(grep -E '^# check\.sh( --kafka)? runs' "$script")
     done
+    if [ "$lane" = front ] && [ -n "$kafka" ]; then
+        for script in registry_run debezium; do
+            if wanted $script; then script_run '' "../peers/$script.sh"; fi
+        done
+    fi
 }
 
 # promtool lies in the package of a server that would start: it is unpacked, not installed.

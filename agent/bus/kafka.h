@@ -145,8 +145,9 @@ static inline struct kafka_bus *kafka_of(struct bus *b)
     return (struct kafka_bus *) b;
 }
 
+/* Monotonic time, as waits on conditions know it. */
 int64_t kafka_now_us(void);
-/* Big-endian. */
+/* Append value as so many bytes, big-endian. */
 void kafka_add_be(struct buf *out, uint64_t value, size_t bytes);
 
 /* ---- kafka_conf.c ---- */
@@ -177,6 +178,7 @@ void kafka_topics_free(struct kafka_writer *w);
 
 /* ---- kafka_state.c ---- */
 
+/* Give back what was read; empty again. */
 void kafka_state_free(struct kafka_state *s);
 /* Read the positions topic to its end; nothing when it is not there. */
 int kafka_state_read(struct kafka_bus *b, struct kafka_state *out, struct err *e) MUST_CHECK;
@@ -187,6 +189,7 @@ void kafka_counter_key(struct str topic, int part, struct buf *out);
 
 /* ---- kafka_put.c ---- */
 
+/* The driver's calls of the producer's side, as bus.h says; kafka_segs_free gives back what was not sent. */
 int kafka_put(struct bus *base, const struct event *ev, struct err *e) MUST_CHECK;
 int kafka_commit(struct bus *base, const struct mark *mark, struct err *e) MUST_CHECK;
 void kafka_abort(struct bus *base);
@@ -210,6 +213,7 @@ int kafka_send_state(struct kafka_bus *b, struct err *e) MUST_CHECK;
 
 /* ---- kafka_read.c ---- */
 
+/* The driver's calls of a reader, as bus.h says. */
 struct bus_reader *kafka_reader(struct bus *base, const char *group, bool ahead, struct err *e);
 int kafka_next(struct bus_reader *base, int64_t wait_us, struct event *ev, struct err *e) MUST_CHECK;
 int kafka_seek(struct bus_reader *base, uint64_t offset, struct err *e) MUST_CHECK;
