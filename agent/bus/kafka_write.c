@@ -18,6 +18,7 @@
 #define RETRY_MAX_MS 5000
 #define KEEPALIVE_US 1000000 /* a commit for a keepalive alone, at most so often */
 #define IDLE_US 200000
+#define COMMIT_STEP_MS 1000
 #define TXN_BYTES ((uint64_t) 16 << 20) /* encoded bytes after which one is committed */
 
 static void drop_client(struct kafka_writer *w)
@@ -95,17 +96,31 @@ static void tell_durable(struct kafka_bus *b)
     notify(b);
 }
 
+/* In short steps, so that a doubt ends it soon. */
+static int commit(struct kafka_bus *b, struct err *e)
+{
+    int64_t until_us = kafka_now_us() + (int64_t) KAFKA_WAIT_MS * 1000;
+    rd_kafka_error_t *error;
+    while ((error = rd_kafka_commit_transaction(b->w.rk, COMMIT_STEP_MS))) {
+        bool again = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__TIMED_OUT && rd_kafka_error_is_retriable(error) &&
+                     !atomic_load(&b->doubtful) && kafka_now_us() < until_us;
+        if (!again)
+            return kafka_err(e, "commit transaction", error);
+        rd_kafka_error_destroy(error);
+    }
+    if (atomic_load(&b->doubtful))
+        return err_set(e, E_KAFKA, "Kafka: a request timed out or a connection broke around a commit: what is committed is read back");
+    return 0;
+}
+
 static int end(struct kafka_bus *b, struct err *e)
 {
     struct kafka_writer *w = &b->w;
     if (kafka_send_state(b, e))
         return -1;
     int64_t from_us = kafka_now_us();
-    rd_kafka_error_t *error = rd_kafka_commit_transaction(w->rk, KAFKA_WAIT_MS);
-    if (error)
-        return kafka_err(e, "commit transaction", error);
-    if (atomic_load(&b->doubtful))
-        return err_set(e, E_KAFKA, "Kafka: a request timed out or a connection broke around a commit: what is committed is read back");
+    if (commit(b, e))
+        return -1;
     w->committed_us = kafka_now_us();
     metric_add(b->env->metrics, M_BUS_SYNCS, 0, 1);
     metric_observe(b->env->metrics, M_BUS_SYNC_TIME, 0, w->committed_us - from_us);

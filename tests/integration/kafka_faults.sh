@@ -6,7 +6,7 @@
 # What goes wrong with Kafka as the bus: each is told, nothing is lost, and what passes is gone on from by itself.
 . "$(dirname "$0")/../harness/lib.sh"
 CASES=("$@")
-[ ${#CASES[@]} -gt 0 ] || CASES=(down restarted fenced too_large retention refused properties)
+[ ${#CASES[@]} -gt 0 ] || CASES=(down restarted fenced too_large refused properties)
 args_need psql pgbench java mvn curl jq
 need_agent
 PEERS=$TR_SRC/tests/peers
@@ -82,33 +82,6 @@ case_too_large() {
     agent_start "$A"
     equal
     away
-}
-# Records that a target had not taken are gone: refused, never silently left out.
-case_retention() {
-    pair retention; up || return
-    q source "INSERT INTO t SELECT n, 'x' FROM generate_series(1000, 2000) n"
-    must "in step" synced source target 30
-    pg target stop
-    q source "INSERT INTO t SELECT n, 'gone' FROM generate_series(3000, 4000) n"
-    must "it is on Kafka" until_true 30 q_is source "SELECT pg_current_wal_lsn() - confirmed_flush_lsn < 1000000 FROM pg_replication_slots WHERE slot_name = 'tailrace_retention'" t
-    agent_stop "$A"
-    local bin; bin=$(ls -d "$HOME"/.cache/tailrace-peers/*/kafka*/bin "$HOME"/.cache/tailrace-peers/kafka*/bin 2>/dev/null | head -n 1)
-    pg target start
-    PYTHON=$(. "$PEERS/common.sh"; py_env debezium "$(python3 "$PEERS/debezium.py" --pip)")/bin/python
-    "$PYTHON" - "127.0.0.1:$KAFKA" <<'PY'
-import sys
-from confluent_kafka import TopicPartition, Consumer
-from confluent_kafka.admin import AdminClient
-c = Consumer({"bootstrap.servers": sys.argv[1], "group.id": "x"})
-tp = TopicPartition("retention.public.t", 0)
-tp.offset = c.get_watermark_offsets(tp, timeout=10)[1]
-for f in AdminClient({"bootstrap.servers": sys.argv[1]}).delete_records([tp]).values():
-    f.result()
-PY
-    agent_start "$A"
-    must "it is told" until_true 40 log_has "$A" 'reader_lost'
-    agent_lives "$A" && agent_stop "$A"
-    q source "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = 'retention'" >/dev/null
 }
 # A login that the broker does not take, and a name that is no property: at once, with the reason.
 case_refused() {
