@@ -123,6 +123,7 @@ struct kafka_bus {
 
     _Atomic uint64_t pending;      /* bytes put and not durable */
     _Atomic int state;             /* enum bus_state */
+    _Atomic bool reset;            /* all that was not durable is void, and the producer has not begun again; changes under the lock */
     _Atomic bool doubtful;         /* a request timed out or a connection broke while a transaction was open */
 
     pthread_mutex_t lock;          /* all below */
@@ -133,7 +134,6 @@ struct kafka_bus {
     uint64_t wanted_end_lsn;       /* of keepalives: what lies before may be confirmed once all so far is durable */
     bool open_taken;               /* the writer has taken parts of the transaction that is open */
     uint64_t aborts;               /* counts aborts of such */
-    bool reset;                    /* all that was not durable is void; the producer has not been told yet */
     bool stop;
     unsigned waiting_flush;
     struct err error;

@@ -61,19 +61,11 @@ static int refuse(struct kafka_bus *b, struct err *e)
     return err_set(e, E_BUS_FULL, "%llu bytes wait for Kafka", (unsigned long long) atomic_load(&b->pending));
 }
 
-static bool is_void(struct kafka_bus *b)
-{
-    pthread_mutex_lock(&b->lock);
-    bool yes = b->reset;
-    pthread_mutex_unlock(&b->lock);
-    return yes;
-}
-
 uint64_t kafka_room(struct bus *base)
 {
     struct kafka_bus *b = kafka_of(base);
     uint64_t pending = atomic_load(&b->pending);
-    if (is_void(b))
+    if (atomic_load(&b->reset))
         return 1; /* the next put tells */
     return pending < b->o.memory_bytes ? b->o.memory_bytes - pending : 0;
 }
@@ -85,7 +77,7 @@ int kafka_put(struct bus *base, const struct event *ev, struct err *e)
         return err_set(e, E_INTERNAL, "event of kind %d %s a transaction", (int) ev->kind, b->open ? "inside of" : "outside of");
     if (bus_event_len(ev) > BUS_EVENT_MAX)
         return err_set(e, E_VALUE, "row of %zu bytes is too large", bus_event_len(ev));
-    if (is_void(b) || kafka_room(base) == 0)
+    if (atomic_load(&b->reset) || kafka_room(base) == 0)
         return refuse(b, e);
     if (ev->kind == EVENT_BEGIN) {
         b->open = true;
@@ -99,7 +91,7 @@ int kafka_commit(struct bus *base, const struct mark *mark, struct err *e)
 {
     struct kafka_bus *b = kafka_of(base);
     const struct event ev = {.kind = EVENT_COMMIT, .mark = *mark};
-    if (is_void(b))
+    if (atomic_load(&b->reset))
         return refuse(b, e);
     if (b->open)
         append(b, &ev);

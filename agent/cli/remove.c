@@ -119,6 +119,8 @@ static int remove_all(const struct env *env, const struct config *config, const 
         rc = source_remove(env, config, confirm, report, e);
     for (int at = 0; !rc && at < config->route_count; at++)
         rc = remove_route(env, config, &config->routes[at], report, e);
+    if (!rc && *config->kafka.brokers)
+        buf_addf(report, "topics %s.* and groups %s.* on Kafka: left, others may read them\n", config->name, config->name);
     if (!rc && fd >= 0)
         rc = delete_state(config->state, report, e);
     else if (!rc)

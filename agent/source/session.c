@@ -111,6 +111,21 @@ static void tell_unable(void *self, const struct relation *rel, struct str colum
              "act on their type: %.*s", STR_ARG(rel->space), STR_ARG(rel->name), STR_ARG(columns));
 }
 
+/* A bus that outlives the state directory (Kafka) may stand where another server was, or this one before it went back: what is behind its
+ * position would be taken for what it has. */
+static int check_bus(struct source *s, struct err *e)
+{
+    struct bus_status st;
+    bus_get_status(s->parts.bus, &st);
+    if (!st.durable.lsn || s->facts.phase != PHASE_NONE)
+        return 0; /* nothing there, or state_decide knows */
+    if (st.durable.system_id == s->server.system_id && st.durable_end_lsn <= s->server.lsn)
+        return 0;
+    (void) err_set(e, E_OTHER_SERVER, "bus stands at %s of system %llu, and the server is at %s of system %llu", LSN_STR(st.durable_end_lsn),
+                   (unsigned long long) st.durable.system_id, LSN_STR(s->server.lsn), (unsigned long long) s->server.system_id);
+    return err_hint(e, "give this installation another name, or delete its topics on Kafka before its first start with another server");
+}
+
 static void open_writer(struct source *s)
 {
     const struct config *c = s->config;
@@ -298,7 +313,7 @@ static int prepare(struct source *s, struct err *e)
     struct slot_view slot;
     /* What counts from here on is only what the bus has durably. */
     if (source_flush(s, e) || facts_load(s->parts.store, &s->facts, e) || snap_load(s, e) ||
-        connect_both(s, e) || decide(s, &verdict, &slot, e))
+        connect_both(s, e) || check_bus(s, e) || decide(s, &verdict, &slot, e))
         return -1;
     open_writer(s);
     if (verdict == VERDICT_RECREATE) {

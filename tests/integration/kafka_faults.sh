@@ -6,7 +6,7 @@
 # What goes wrong with Kafka as the bus: each is told, nothing is lost, and what passes is gone on from by itself.
 . "$(dirname "$0")/../harness/lib.sh"
 CASES=("$@")
-[ ${#CASES[@]} -gt 0 ] || CASES=(down restarted fenced too_large refused properties)
+[ ${#CASES[@]} -gt 0 ] || CASES=(down restarted fenced too_large other_server refused properties)
 args_need psql pgbench java mvn curl jq
 need_agent
 PEERS=$TR_SRC/tests/peers
@@ -82,6 +82,17 @@ case_too_large() {
     agent_start "$A"
     equal
     away
+}
+# The topics outlive the state directory: another server under the same name would be taken for the one they know.
+case_other_server() {
+    pair other; up || return
+    agent_stop "$A"
+    rm -rf "$W/other/state"
+    PG_DB[target]=postgres; q target "CREATE DATABASE other_source" >/dev/null
+    sed -i "s|^  postgres: .*|  postgres: \"host=$W/target/s port=${PG_PORT[target]} user=postgres dbname=other_source\"|" "$W/other/tailrace.yaml"
+    agent_start "$A"
+    must "is refused" agent_exit "$A" 30 && must "with both systems" log_has "$A" 'bus stands at .* of system .* and the server is at'
+    q source "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE NOT active AND database = 'other'" >/dev/null
 }
 # A login that the broker does not take, and a name that is no property: at once, with the reason.
 case_refused() {
