@@ -136,8 +136,9 @@ static void add_place(rd_kafka_topic_partition_list_t *list, const struct kafka_
 int kafka_place_store(struct kafka_reader *r, bool last, struct err *e)
 {
     int64_t now_us = kafka_now_us();
-    if (!r->dirty || (!last && now_us - r->stored_us < STORE_US))
-        return 0;
+    bool told = !r->dirty && !r->stored_us; /* nothing was ever taken */
+    if (last ? told : !r->dirty || now_us - r->stored_us < STORE_US)
+        return 0; /* the last one is waited for: what was told before may still be on its way */
     rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(8);
     add_place(list, r);
     for (const struct kafka_source *part = r->parts; part; part = part->next)
