@@ -48,7 +48,8 @@ static const char tables_sql[] =
     "   AND d.objid = t.oid AND d.deptype = 'e')"
     " FROM t ORDER BY t.nspname COLLATE \"C\", t.relname COLLATE \"C\"";
 
-/* Key columns of a table: of the identity index, where that is the identity, since deletes then tell
+/* What rows hold that are older than a column stands where rows are: with the leaves of a partitioned table.
+ * Key columns of a table: of the identity index, where that is the identity, since deletes then tell
  * nothing else; else of the primary key. $1 is the table. */
 const char catalog_columns_sql[] =
     "WITH k AS (SELECT i.indexrelid, i.indkey, i.indnkeyatts FROM pg_catalog.pg_index i"
@@ -68,7 +69,10 @@ const char catalog_columns_sql[] =
     " a.attnotnull, a.attgenerated = 's', COALESCE(kc.at, 0),"
     " c.relreplident = 'f' OR ic.attnum IS NOT NULL,"
     " CASE WHEN a.attgenerated = '' THEN pg_catalog.pg_get_expr(d.adbin, d.adrelid) END, a.attnum,"
-    " CASE WHEN a.atthasmissing THEN (a.attmissingval::pg_catalog.text::pg_catalog.text[])[1] END"
+    " CASE WHEN a.atthasmissing THEN (a.attmissingval::pg_catalog.text::pg_catalog.text[])[1]"
+    "  WHEN c.relkind = 'p' THEN (SELECT (l.attmissingval::pg_catalog.text::pg_catalog.text[])[1]"
+    "   FROM pg_catalog.pg_partition_tree(c.oid) p JOIN pg_catalog.pg_attribute l ON l.attrelid = p.relid"
+    "   WHERE l.attname = a.attname AND l.atthasmissing LIMIT 1) END"
     " FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
     " LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
     "  AND NOT a.attisdropped AND a.attgenerated <> 'v'"

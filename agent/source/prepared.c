@@ -163,7 +163,7 @@ static int load_one(struct source *s, struct str key, struct str value, struct e
     p->ended += f->end_lsn != 0;
     if (f->end_lsn && f->end_lsn <= s->stream.durable_lsn)
         return 0; /* prepared_turn forgets it, with whatever is left of its file */
-    return spill_adopt(p->files, f->xid, f->bytes, e);
+    return spill_adopt(p->files, f->xid, f->bytes, e) ? err_prefix(e, "prepared transaction \"%s\"", f->gid) : 0;
 }
 
 static int load_all(struct source *s, struct err *e)

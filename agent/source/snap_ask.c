@@ -100,11 +100,21 @@ static int start_one(struct source *s, const struct catalog_table *t, const stru
     return run_add(s, t, a->where ? a->where : "", false, e);
 }
 
+/* Of several that a pattern names, one that cannot be read again does not keep the others from it: it is told. */
+static int leave_out(const struct snap_ask *a, struct err *e)
+{
+    if (e->code != E_USAGE || !strpbrk(a->table, "*?"))
+        return -1;
+    buf_addf(a->answer, "left out: %s\n", e->msg);
+    err_clear(e);
+    return 0;
+}
+
 static int start_runs(struct source *s, const struct snap_ask *a, struct err *e)
 {
     struct arena mem;
     struct catalog_table *tables;
-    int count, found = 0, rc;
+    int count, found = 0, started = 0, rc;
     arena_init(&mem, 0, "list of tables");
     rc = catalog_tables(s->env, s->sql, s->tables, &mem, &tables, &count, e);
     for (int at = 0; at < count && !rc; at++) {
@@ -112,6 +122,8 @@ static int start_runs(struct source *s, const struct snap_ask *a, struct err *e)
         if (named(a->table, space, name)) {
             found++;
             rc = start_one(s, &tables[at], a, e);
+            started += rc == 0;
+            rc = rc ? leave_out(a, e) : 0;
         }
         free(space);
         free(name);
@@ -119,6 +131,8 @@ static int start_runs(struct source *s, const struct snap_ask *a, struct err *e)
     arena_free(&mem);
     if (!rc && !found)
         rc = err_set(e, E_USAGE, "no table of source.tables is named %s", a->table);
+    else if (!rc && !started)
+        rc = err_set(e, E_USAGE, "no table that %s names can be read again: %s", a->table, a->answer->len ? a->answer->p : "");
     return rc;
 }
 

@@ -317,7 +317,9 @@ int spill_adopt(struct spill *sp, uint32_t xid, uint64_t bytes, struct err *e)
     if (!bytes)
         return 0;
     path_of_xid(sp, xid, path);
-    if (stat(path, &st) || (uint64_t) st.st_size != bytes)
+    if (stat(path, &st))
+        return err_set(e, E_STATE, "file of prepared transaction %u in %s is not there: %s", xid, sp->dir, strerror(errno));
+    if ((uint64_t) st.st_size != bytes)
         return err_set(e, E_CORRUPT, "file of prepared transaction %u in %s does not have its %llu bytes", xid, sp->dir,
                        (unsigned long long) bytes);
     add(sp, xid)->bytes = bytes;

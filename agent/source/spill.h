@@ -47,7 +47,7 @@ void spill_drop(struct spill *sp, uint32_t xid);
 
 /* Sync xid's parts to disk, and tell their bytes; none were kept: 0. E_SYNC: nobody knows what is on disk. */
 int spill_sync(struct spill *sp, uint32_t xid, uint64_t *bytes, struct err *e) MUST_CHECK;
-/* Parts that an earlier process synced; E_CORRUPT when the file does not have so many bytes. */
+/* Parts that an earlier process synced; E_STATE when the file is not there, E_CORRUPT when it does not have so many bytes. */
 int spill_adopt(struct spill *sp, uint32_t xid, uint64_t bytes, struct err *e) MUST_CHECK;
 /* Delete files of transactions that are not known. */
 void spill_sweep(struct spill *sp);

@@ -36,6 +36,7 @@ struct follow {
     struct buf sql;          /* what has to be done: statements, each ended by a NUL */
     struct buf what;         /* the same in words */
     bool adds_only;
+    struct str unsure;       /* a new column with a default, of which nobody knows what older rows hold */
 };
 
 /* ---- looking ---- */
@@ -224,6 +225,8 @@ static void plan_add(struct follow *f, const struct column *col, bool sure)
         buf_add_text(&f->sql, " ALTER COLUMN ");
         pg_add_ident(&f->sql, col->name);
         buf_add_text(&f->sql, " DROP DEFAULT");
+    } else if (col->default_sql.len) {
+        f->unsure = col->name;
     }
     end_statement(f);
 }
@@ -413,6 +416,15 @@ static int refuse(struct follow *f, struct err *e)
     return err_hint(e, "on the target: %.*s it then goes on by itself", STR_ARG(in_one_line(f)));
 }
 
+/* The server forgets the value that a default gave to older rows when the table is written anew. */
+static void tell_unsure(const struct follow *f)
+{
+    if (f->unsure.len)
+        log_warn(f->s->env.env->log, f->s->part, "column %.*s of %.*s is new and has a default, and what older rows hold of it is not known (the table "
+                 "was written anew since, the default came later, or it differs from row to row): they have NULL here until "
+                 "`tailrace snapshot %.*s` reads them again", STR_ARG(f->unsure), STR_ARG(f->t->label), STR_ARG(f->t->label));
+}
+
 static int carry_out(struct follow *f, struct err *e)
 {
     const struct relation *rel = f->t->rel;
@@ -429,6 +441,8 @@ static int carry_out(struct follow *f, struct err *e)
     if (!done)
         log_each(f->s->env.env->log, LOG_LEVEL_INFO, f->s->part, "altered table %.*s as on the source: %.*s",
                  STR_ARG(f->t->label), STR_ARG(in_one_line(f)));
+    if (!done)
+        tell_unsure(f);
     return done;
 }
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # usage: ddl.sh [--source V] [--target V] [CASE...]
 # check.sh runs: ddl.sh --source 18 --target debian
-# check.sh runs: ddl.sh --source debian --target 18 added dropped renamed_column retyped enum_label in_one_transaction away captured
+# check.sh runs: ddl.sh --source debian --target 18 added added_default dropped renamed_column retyped enum_label in_one_transaction away captured
 # check.sh runs, each version: ddl.sh --source V --target V
 #
 # Tables are altered in mid-stream: every row is written with the form it was made under, before and behind the change, also
@@ -16,7 +16,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-[ ${#CASES[@]} -gt 0 ] || CASES=(added dropped renamed_column retyped key renamed_table recreated new_table enum_label in_one_transaction
+[ ${#CASES[@]} -gt 0 ] || CASES=(added added_default dropped renamed_column retyped key renamed_table recreated new_table enum_label in_one_transaction
     late_visible away under_load by_hand parked additive_only captured captured_applied no_longer_sent)
 args_need psql pgbench jq
 need_agent
@@ -96,6 +96,23 @@ case_added() {
     q source "ALTER TABLE t ADD g numeric(8,2) DEFAULT 1.5; UPDATE t SET g = 2.25 WHERE id < 50"
     must "arrives beside a column of the target's own" synced source target 20
     must "values" test "$(q source 'SELECT sum(g), sum(d) FROM t')" = "$(q target 'SELECT sum(g), sum(d) FROM t')"
+    away
+}
+
+# Of a partitioned table the leaves know what older rows hold; where a table was written anew nobody does, and that is told.
+case_added_default() {
+    pair added_default || return
+    q source "CREATE TABLE part (id int, r text, v text, PRIMARY KEY (id, r)) PARTITION BY LIST (r); CREATE TABLE part_n PARTITION OF part FOR VALUES IN ('n'); CREATE TABLE part_s PARTITION OF part FOR VALUES IN ('s') PARTITION BY LIST (r); CREATE TABLE part_s1 PARTITION OF part_s DEFAULT"
+    q source "INSERT INTO part SELECT n, CASE WHEN n % 2 = 0 THEN 'n' ELSE 's' END, 'v' FROM generate_series(1, 20) n"
+    must "copied" until_true 30 q_is target "SELECT count(*) FROM part" 20 || return
+    q source "ALTER TABLE part ADD w int DEFAULT 5, ADD x text NOT NULL DEFAULT 'five'; INSERT INTO part VALUES (90, 'n', 'a', 7)"
+    follows part
+    must "older rows have the default" q_is target "SELECT count(*) FROM part WHERE w = 5 AND x = 'five'" 20
+    q source "ALTER TABLE t ADD c int DEFAULT 5, ALTER b TYPE bigint; INSERT INTO t VALUES (101, 'x', 1, 6)"
+    must "arrives" synced source target 20
+    must "it is told" log_has "$A" 'column c of public.t is new and has a default.*tailrace snapshot public.t'
+    cli "$A" snapshot public.t >/dev/null
+    must "the snapshot brings them" until_true 20 q_is target "SELECT count(*) FROM t WHERE c = 5" 100
     away
 }
 

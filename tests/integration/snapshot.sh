@@ -64,6 +64,11 @@ case_again() {
     load_end
     must "ends and drains" synced source target 30
     must "equal again" same source target big small
+    q source "CREATE TABLE nokey (a int); INSERT INTO nokey VALUES (1)"
+    must "a table without a key is copied" until_true 30 q_is target "SELECT count(*) FROM nokey" 1
+    must "a pattern leaves it out, and says so" eval 'cli "$A" snapshot "public.*" >"$W/$A/left" 2>&1 && grep -q "left out: table public.nokey has no key" "$W/$A/left" && grep -q "snapshot of public.small begins" "$W/$A/left"'
+    must "named alone it is refused" eval '! snap public.nokey'
+    must "the others end" until_true 20 gone public.big && until_true 20 gone public.small
     must "an unknown table is refused" eval '! snap public.nothing'
     must "a wrong condition is told" snap public.small --where 'nonsense = 1'
     must "in the log" until_true 10 log_has "$A" 'snapshot of public.small.*nonsense'

@@ -160,7 +160,10 @@ case_damaged() {
     local file; file=$(ls "$W/damaged/state/prepared"/*)
     truncate -s -10 "$file"
     agent_start "$A"
-    must "a short file is told" agent_exit "$A" 15 && must "by name" log_has "$A" 'prepared transaction [0-9]+ in .*does not have its'
+    must "a short file is told" agent_exit "$A" 15 && must "by name" log_has "$A" 'prepared transaction .one.: file of .* does not have its'
+    rm "$file"
+    agent_start "$A"
+    must "a missing file is told" agent_exit "$A" 15 && must "as a state that does not fit" log_has "$A" 'prepared transaction .one.: .* is not there.*state'
     cp "$W/damaged/kept"/* "$file"; printf 'X' | dd of="$file" bs=1 seek=200 conv=notrunc 2>/dev/null
     agent_start "$A"
     must "streams" streaming "$A"
