@@ -175,7 +175,8 @@ static void begin_again(struct kafka_bus *b)
     atomic_store(&b->pending, 0);
     b->next = b->committed = b->durable.offset;
     b->wanted_end_lsn = b->durable.end_lsn;
-    b->open_taken = b->reset = false;
+    b->open_taken = false;
+    atomic_store(&b->reset, false);
 }
 
 static bool all_durable(const struct kafka_bus *b)
