@@ -68,4 +68,12 @@ static inline void put_be(uint8_t *out, uint64_t value, size_t len)
         out[at] = (uint8_t) value;
 }
 
+/* Append value as so many bytes, at most 8, big-endian. */
+static inline void buf_add_be(struct buf *out, uint64_t value, size_t len)
+{
+    uint8_t bytes[8];
+    put_be(bytes, value, len);
+    buf_add(out, bytes, len);
+}
+
 #endif

@@ -48,6 +48,27 @@ bool str_to_i64(struct str s, int64_t *out)
     return true;
 }
 
+int str_hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0'
+        : c >= 'A' && c <= 'F'  ? c - 'A' + 10
+        : c >= 'a' && c <= 'f'  ? c - 'a' + 10
+                                : -1;
+}
+
+bool str_to_bytes(struct str hex, uint8_t *to, size_t len)
+{
+    if (hex.len != 2 * len)
+        return false;
+    for (size_t at = 0; at < hex.len; at++) {
+        int digit = hex.p[at] >= 'A' && hex.p[at] <= 'F' ? -1 : str_hex_digit(hex.p[at]);
+        if (digit < 0)
+            return false;
+        to[at / 2] = (uint8_t) (at % 2 ? to[at / 2] << 4 | digit : digit);
+    }
+    return true;
+}
+
 /* Up to eight hex digits; false when none or more. */
 static bool hex_word(struct str s, uint64_t *out)
 {
@@ -55,11 +76,7 @@ static bool hex_word(struct str s, uint64_t *out)
     if (s.len == 0 || s.len > 8)
         return false;
     for (size_t at = 0; at < s.len; at++) {
-        char c = s.p[at];
-        int digit = c >= '0' && c <= '9' ? c - '0'
-            : c >= 'A' && c <= 'F'       ? c - 'A' + 10
-            : c >= 'a' && c <= 'f'       ? c - 'a' + 10
-                                         : -1;
+        int digit = str_hex_digit(s.p[at]);
         if (digit < 0)
             return false;
         value = value << 4 | (uint64_t) digit;

@@ -58,6 +58,11 @@ bool str_to_i64(struct str s, int64_t *out) MUST_CHECK;
 /* Whole decimal text as uint64; false when it is not one or does not fit. */
 bool str_to_u64(struct str s, uint64_t *out) MUST_CHECK;
 
+/* What a hexadecimal digit of either case is worth; -1 for another character. */
+int str_hex_digit(char c);
+/* 2 * len digits, of lower case only, as bytes; false when there are others. to is then undefined. */
+bool str_to_bytes(struct str hex, uint8_t *to, size_t len) MUST_CHECK;
+
 /* PostgreSQL LSN text "16/B374D848" as a number; false when malformed. */
 bool str_to_lsn(struct str s, uint64_t *out) MUST_CHECK;
 

@@ -8,62 +8,20 @@
  * lsn (8), seq (8), end (8), xid (4), commit (8), received (8), two lengths (4 each), topic,
  * origin.
  */
-#include <endian.h>
-
 #include "agent/bus/coding.h"
+#include "agent/bus/little.h"
 
 #define ROW_HEAD ((size_t) 4 + 1 + 1 + 8 + 4 * 4)
 #define MARK_HEAD ((size_t) 4 + 1 + 1 + 4 + 8 + 4 + 8 + 8 + 8 + 4 + 8 + 8 + 2 * 4)
 #define ROW_TOMBSTONE 1u
 
-/* ---- little-endian in and out ---- */
-
-static char *out8(char *p, uint8_t v)
-{
-    *p = (char) v;
-    return p + 1;
-}
-
-static char *out32(char *p, uint32_t v)
-{
-    v = htole32(v);
-    memcpy(p, &v, sizeof v);
-    return p + sizeof v;
-}
-
-static char *out64(char *p, uint64_t v)
-{
-    v = htole64(v);
-    memcpy(p, &v, sizeof v);
-    return p + sizeof v;
-}
+/* ---- parts ---- */
 
 static char *out_str(char *p, struct str s)
 {
     if (s.len)
         memcpy(p, s.p, s.len);
     return p + s.len;
-}
-
-static uint8_t in8(const char **p)
-{
-    return (uint8_t) *(*p)++;
-}
-
-static uint32_t in32(const char **p)
-{
-    uint32_t v;
-    memcpy(&v, *p, sizeof v);
-    *p += sizeof v;
-    return le32toh(v);
-}
-
-static uint64_t in64(const char **p)
-{
-    uint64_t v;
-    memcpy(&v, *p, sizeof v);
-    *p += sizeof v;
-    return le64toh(v);
 }
 
 /* The next len bytes before end; false when there are fewer. */

@@ -46,7 +46,7 @@ struct kafka_part {
 };
 
 struct kafka_topic {
-    struct kafka_topic *next;
+    struct kafka_topic *next;      /* in its bucket */
     char *name;
     rd_kafka_topic_t *handle;
     int part_count;
@@ -76,25 +76,32 @@ struct kafka_state {
     size_t count, room;
 };
 
-/* A part of a topic that the running source transaction has records in. */
+/* Partitions that have something in common. */
 struct kafka_touch {
     struct kafka_topic *topic;
     int part;
 };
 
+struct kafka_touches {
+    struct kafka_touch *items;
+    size_t count, room;
+};
+
+#define KAFKA_BUCKETS 1024
+
 /* The writer thread's own. */
 struct kafka_writer {
     rd_kafka_t *rk;
     rd_kafka_topic_t *positions, *transactions;
-    struct kafka_topic *topics;
+    struct kafka_topic *topics[KAFKA_BUCKETS]; /* by name */
     struct kafka_topic *last;      /* looked up */
     struct kafka_state state;      /* as read at the last start of rk */
     struct kafka_tip tip;          /* with what was given to librdkafka */
     uint64_t begin_offset;         /* of the running source transaction */
     uint32_t rows;                 /* of it so far */
     int old_key_part;              /* where the first half of a key change went; -1 none */
-    struct kafka_touch *touched;
-    size_t touched_count, touched_room;
+    struct kafka_touches touched;  /* with records of the running source transaction */
+    struct kafka_touches dirty;    /* whose counters the open Kafka transaction moves */
     bool in_txn;                   /* a Kafka transaction is open */
     bool large;                    /* it holds a source transaction that is not complete */
     uint64_t abort_seen;
@@ -147,8 +154,6 @@ static inline struct kafka_bus *kafka_of(struct bus *b)
 
 /* Monotonic time, as waits on conditions know it. */
 int64_t kafka_now_us(void);
-/* Append value as so many bytes, big-endian. */
-void kafka_add_be(struct buf *out, uint64_t value, size_t bytes);
 
 /* ---- kafka_conf.c ---- */
 

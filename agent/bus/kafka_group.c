@@ -152,11 +152,6 @@ int kafka_place_store(struct kafka_reader *r, bool last, struct err *e)
     return code ? kafka_err_code(e, "store the place of a group", code) : 0;
 }
 
-static int hex(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* "TAKEN HEX" */
 static bool read_place_text(struct kafka_reader *r, struct str text)
 {
@@ -164,16 +159,8 @@ static bool read_place_text(struct kafka_reader *r, struct str text)
     if (!blank || !str_to_u64((struct str){text.p, (size_t) (blank - text.p)}, &r->taken))
         return false;
     struct str note = {blank + 1, text.len - (size_t) (blank + 1 - text.p)};
-    if (note.len % 2 || note.len / 2 > BUS_NOTE_MAX)
-        return false;
-    for (size_t at = 0; at < note.len; at += 2) {
-        int high = hex(note.p[at]), low = hex(note.p[at + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        r->note[at / 2] = (char) (high << 4 | low);
-    }
     r->note_len = note.len / 2;
-    return true;
+    return r->note_len <= BUS_NOTE_MAX && str_to_bytes(note, (uint8_t *) r->note, r->note_len);
 }
 
 /* Every partition of our topics, to ask for the group's offsets. */

@@ -85,18 +85,25 @@ static rd_kafka_headers_t *headers_of(const struct kafka_writer *w, const struct
     return out;
 }
 
+static void note(struct kafka_touches *list, struct kafka_topic *topic, int part)
+{
+    if (list->count == list->room) {
+        list->room = list->room ? list->room * 2 : 16;
+        list->items = mem_realloc(list->items, list->room * sizeof *list->items);
+    }
+    list->items[list->count++] = (struct kafka_touch){topic, part};
+}
+
 static void touch(struct kafka_writer *w, struct kafka_topic *t, int at)
 {
     struct kafka_part *part = &t->parts[at];
+    if (!part->dirty)
+        note(&w->dirty, t, at);
     part->dirty = true;
     if (part->count++)
         return;
     part->first = part->counter;
-    if (w->touched_count == w->touched_room) {
-        w->touched_room = w->touched_room ? w->touched_room * 2 : 16;
-        w->touched = mem_realloc(w->touched, w->touched_room * sizeof *w->touched);
-    }
-    w->touched[w->touched_count++] = (struct kafka_touch){t, at};
+    note(&w->touched, t, at);
 }
 
 static int send_row(struct kafka_bus *b, const struct event *ev, struct err *e)
@@ -120,18 +127,19 @@ static int send_row(struct kafka_bus *b, const struct event *ev, struct err *e)
 
 static void write_vector(struct kafka_writer *w, struct buf *out)
 {
-    kafka_add_be(out, w->touched_count, 4);
-    for (size_t at = 0; at < w->touched_count; at++) {
-        struct kafka_part *part = &w->touched[at].topic->parts[w->touched[at].part];
-        struct str name = str_of(w->touched[at].topic->name);
-        kafka_add_be(out, name.len, 2);
+    buf_add_be(out, w->touched.count, 4);
+    for (size_t at = 0; at < w->touched.count; at++) {
+        const struct kafka_touch *touch = &w->touched.items[at];
+        struct kafka_part *part = &touch->topic->parts[touch->part];
+        struct str name = str_of(touch->topic->name);
+        buf_add_be(out, name.len, 2);
         buf_add_str(out, name);
-        kafka_add_be(out, (uint64_t) w->touched[at].part, 4);
-        kafka_add_be(out, part->first, 8);
-        kafka_add_be(out, part->count, 4);
+        buf_add_be(out, (uint64_t) touch->part, 4);
+        buf_add_be(out, part->first, 8);
+        buf_add_be(out, part->count, 4);
         part->count = 0;
     }
-    w->touched_count = 0;
+    w->touched.count = 0;
 }
 
 static int give_own(struct kafka_bus *b, rd_kafka_topic_t *topic, struct str key, struct err *e)
@@ -156,10 +164,10 @@ static int send_end(struct kafka_bus *b, struct str bytes, const struct event *e
     struct buf *out = &w->record;
     buf_reset(out);
     buf_add_char(out, VERSION);
-    kafka_add_be(out, w->begin_offset, 8);
-    kafka_add_be(out, w->rows + 2, 4);
-    kafka_add_be(out, w->tip.epoch, 4);
-    kafka_add_be(out, bytes.len, 4);
+    buf_add_be(out, w->begin_offset, 8);
+    buf_add_be(out, w->rows + 2, 4);
+    buf_add_be(out, w->tip.epoch, 4);
+    buf_add_be(out, bytes.len, 4);
     buf_add_str(out, bytes);
     write_vector(w, out);
     move_tip(&w->tip, &ev->mark);
@@ -188,28 +196,22 @@ int kafka_send(struct kafka_bus *b, struct str bytes, struct err *e)
 
 /* ---- where the source stands ---- */
 
-static int send_counters(struct kafka_bus *b, const struct kafka_topic *t, struct err *e)
+static int send_counter(struct kafka_bus *b, const struct kafka_touch *touch, struct err *e)
 {
     struct kafka_writer *w = &b->w;
-    for (int part = 0; part < t->part_count; part++) {
-        if (!t->parts[part].dirty)
-            continue;
-        buf_reset(&w->name);
-        kafka_counter_key(str_of(t->name), part, &w->name);
-        buf_reset(&w->record);
-        buf_add_char(&w->record, VERSION);
-        kafka_add_be(&w->record, w->tip.epoch, 4);
-        kafka_add_be(&w->record, t->parts[part].counter, 8);
-        if (give_own(b, w->positions, buf_str(&w->name), e))
-            return -1;
-    }
-    return 0;
+    buf_reset(&w->name);
+    kafka_counter_key(str_of(touch->topic->name), touch->part, &w->name);
+    buf_reset(&w->record);
+    buf_add_char(&w->record, VERSION);
+    buf_add_be(&w->record, w->tip.epoch, 4);
+    buf_add_be(&w->record, touch->topic->parts[touch->part].counter, 8);
+    return give_own(b, w->positions, buf_str(&w->name), e);
 }
 
 int kafka_send_state(struct kafka_bus *b, struct err *e)
 {
-    for (const struct kafka_topic *t = b->w.topics; t; t = t->next)
-        if (send_counters(b, t, e))
+    for (size_t at = 0; at < b->w.dirty.count; at++)
+        if (send_counter(b, &b->w.dirty.items[at], e))
             return -1;
     buf_reset(&b->w.record);
     kafka_tip_write(&b->w.tip, &b->w.record);

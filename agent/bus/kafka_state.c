@@ -14,13 +14,6 @@
 #define TIP_LEN 57
 #define COUNTER_LEN 13
 
-void kafka_add_be(struct buf *out, uint64_t value, size_t bytes)
-{
-    uint8_t be[8];
-    put_be(be, value, bytes);
-    buf_add(out, be, bytes);
-}
-
 void kafka_state_free(struct kafka_state *s)
 {
     for (size_t at = 0; at < s->count; at++)
@@ -32,14 +25,14 @@ void kafka_state_free(struct kafka_state *s)
 void kafka_tip_write(const struct kafka_tip *tip, struct buf *out)
 {
     buf_add_char(out, VERSION);
-    kafka_add_be(out, tip->epoch, 4);
-    kafka_add_be(out, tip->pos.system_id, 8);
-    kafka_add_be(out, tip->pos.timeline, 4);
-    kafka_add_be(out, tip->pos.lsn, 8);
-    kafka_add_be(out, tip->pos.seq, 8);
-    kafka_add_be(out, tip->end_lsn, 8);
-    kafka_add_be(out, (uint64_t) tip->commit_us, 8);
-    kafka_add_be(out, tip->offset, 8);
+    buf_add_be(out, tip->epoch, 4);
+    buf_add_be(out, tip->pos.system_id, 8);
+    buf_add_be(out, tip->pos.timeline, 4);
+    buf_add_be(out, tip->pos.lsn, 8);
+    buf_add_be(out, tip->pos.seq, 8);
+    buf_add_be(out, tip->end_lsn, 8);
+    buf_add_be(out, (uint64_t) tip->commit_us, 8);
+    buf_add_be(out, tip->offset, 8);
 }
 
 static bool read_tip(struct str value, struct kafka_tip *tip)

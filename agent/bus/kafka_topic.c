@@ -134,6 +134,11 @@ static void take_counters(const struct kafka_state *s, struct kafka_topic *t)
             t->parts[s->counters[at].part].counter = t->parts[s->counters[at].part].committed = s->counters[at].counter;
 }
 
+static struct kafka_topic **bucket_of(struct kafka_writer *w, struct str name)
+{
+    return &w->topics[crc32c(0, name.p, name.len) % KAFKA_BUCKETS];
+}
+
 static struct kafka_topic *open_topic(struct kafka_bus *b, struct str name, struct err *e)
 {
     struct kafka_writer *w = &b->w;
@@ -149,9 +154,9 @@ static struct kafka_topic *open_topic(struct kafka_bus *b, struct str name, stru
     }
     t->parts = mem_zalloc((size_t) t->part_count, sizeof *t->parts);
     take_counters(&w->state, t);
-    t->next = w->topics;
-    w->topics = t;
-    return t;
+    struct kafka_topic **bucket = bucket_of(w, name);
+    t->next = *bucket;
+    return *bucket = t;
 }
 
 struct kafka_topic *kafka_topic_of(struct kafka_bus *b, struct str name, struct err *e)
@@ -159,7 +164,7 @@ struct kafka_topic *kafka_topic_of(struct kafka_bus *b, struct str name, struct 
     struct kafka_writer *w = &b->w;
     if (w->last && str_is(name, w->last->name))
         return w->last;
-    struct kafka_topic *t = w->topics;
+    struct kafka_topic *t = *bucket_of(w, name);
     while (t && !str_is(name, t->name))
         t = t->next;
     if (!t)
@@ -167,16 +172,22 @@ struct kafka_topic *kafka_topic_of(struct kafka_bus *b, struct str name, struct 
     return w->last = t;
 }
 
+static void free_topic(struct kafka_topic *t)
+{
+    rd_kafka_topic_destroy(t->handle);
+    free(t->parts);
+    free(t->name);
+    free(t);
+}
+
 void kafka_topics_free(struct kafka_writer *w)
 {
-    while (w->topics) {
-        struct kafka_topic *next = w->topics->next;
-        rd_kafka_topic_destroy(w->topics->handle);
-        free(w->topics->parts);
-        free(w->topics->name);
-        free(w->topics);
-        w->topics = next;
-    }
+    for (size_t at = 0; at < KAFKA_BUCKETS; at++)
+        while (w->topics[at]) {
+            struct kafka_topic *gone = w->topics[at];
+            w->topics[at] = gone->next;
+            free_topic(gone);
+        }
     w->last = NULL;
-    w->touched_count = 0;
+    w->touched.count = w->dirty.count = 0;
 }

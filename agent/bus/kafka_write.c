@@ -42,7 +42,8 @@ void kafka_writer_close(struct kafka_writer *w)
 {
     drop_client(w);
     kafka_state_free(&w->state);
-    free(w->touched);
+    free(w->touched.items);
+    free(w->dirty.items);
     buf_free(&w->record);
     buf_free(&w->name);
 }
@@ -72,16 +73,15 @@ static int begin(struct kafka_bus *b, struct err *e)
 
 static void settle_counters(struct kafka_writer *w, bool committed)
 {
-    for (struct kafka_topic *t = w->topics; t; t = t->next)
-        for (int at = 0; at < t->part_count; at++) {
-            struct kafka_part *part = &t->parts[at];
-            if (part->dirty && committed)
-                part->committed = part->counter;
-            part->counter = part->committed;
-            part->dirty = false;
-            part->count = 0;
-        }
-    w->touched_count = 0;
+    for (size_t at = 0; at < w->dirty.count; at++) {
+        struct kafka_part *part = &w->dirty.items[at].topic->parts[w->dirty.items[at].part];
+        if (committed)
+            part->committed = part->counter;
+        part->counter = part->committed;
+        part->dirty = false;
+        part->count = 0;
+    }
+    w->touched.count = w->dirty.count = 0;
 }
 
 static void tell_durable(struct kafka_bus *b)

@@ -1,6 +1,6 @@
 libtailrace_a_SOURCES += \
 	agent/bus/bus.h \
-	agent/bus/coding.c agent/bus/coding.h \
+	agent/bus/coding.c agent/bus/coding.h agent/bus/little.h \
 	agent/bus/kafka.c agent/bus/kafka.h agent/bus/kafka_reader.h \
 	agent/bus/kafka_conf.c \
 	agent/bus/kafka_group.c \

@@ -5,10 +5,10 @@
  * Block: "TRB1", version (1), codec (1: 0 as is, 1 LZ4), 2 of zero, epoch (4), count (4), first
  * (8), raw length (4), stored length (4), CRC32C (4) of the whole block with this field 0, body.
  */
-#include <endian.h>
 #include <inttypes.h>
 #include <lz4.h>
 
+#include "agent/bus/little.h"
 #include "agent/bus/local.h"
 
 #define BLOCK_HEAD ((size_t) 36)
@@ -16,49 +16,6 @@
 #define BLOCK_VERSION 1
 #define CODEC_NONE 0
 #define CODEC_LZ4 1
-
-/* ---- little-endian in and out ---- */
-
-static char *out8(char *p, uint8_t v)
-{
-    *p = (char) v;
-    return p + 1;
-}
-
-static char *out32(char *p, uint32_t v)
-{
-    v = htole32(v);
-    memcpy(p, &v, sizeof v);
-    return p + sizeof v;
-}
-
-static char *out64(char *p, uint64_t v)
-{
-    v = htole64(v);
-    memcpy(p, &v, sizeof v);
-    return p + sizeof v;
-}
-
-static uint8_t in8(const char **p)
-{
-    return (uint8_t) *(*p)++;
-}
-
-static uint32_t in32(const char **p)
-{
-    uint32_t v;
-    memcpy(&v, *p, sizeof v);
-    *p += sizeof v;
-    return le32toh(v);
-}
-
-static uint64_t in64(const char **p)
-{
-    uint64_t v;
-    memcpy(&v, *p, sizeof v);
-    *p += sizeof v;
-    return le64toh(v);
-}
 
 /* ---- blocks ---- */
 

@@ -90,26 +90,19 @@ bool local_place_read(struct str value, struct local_group *group)
     return true;
 }
 
-static void add_be(struct buf *out, uint64_t value, size_t len)
-{
-    uint8_t bytes[8];
-    put_be(bytes, value, len);
-    buf_add(out, bytes, len);
-}
-
 void local_meta_write(struct buf *out, uint32_t epoch, uint64_t first, uint64_t committed,
                       const struct local_tip *tip)
 {
-    add_be(out, META_VERSION, 1);
-    add_be(out, epoch, 4);
-    add_be(out, first, 8);
-    add_be(out, committed, 8);
-    add_be(out, tip->pos.system_id, 8);
-    add_be(out, tip->pos.timeline, 4);
-    add_be(out, tip->pos.lsn, 8);
-    add_be(out, tip->pos.seq, 8);
-    add_be(out, tip->end_lsn, 8);
-    add_be(out, (uint64_t) tip->commit_us, 8);
+    buf_add_be(out, META_VERSION, 1);
+    buf_add_be(out, epoch, 4);
+    buf_add_be(out, first, 8);
+    buf_add_be(out, committed, 8);
+    buf_add_be(out, tip->pos.system_id, 8);
+    buf_add_be(out, tip->pos.timeline, 4);
+    buf_add_be(out, tip->pos.lsn, 8);
+    buf_add_be(out, tip->pos.seq, 8);
+    buf_add_be(out, tip->end_lsn, 8);
+    buf_add_be(out, (uint64_t) tip->commit_us, 8);
 }
 
 bool local_meta_read(struct str value, uint32_t *epoch, uint64_t *first, uint64_t *committed,

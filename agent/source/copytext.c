@@ -4,15 +4,6 @@
  */
 #include "agent/source/copytext.h"
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static char plain_escape(char c)
 {
     static const char from[] = "bfnrtv", to[] = "\b\f\n\r\t\v";
@@ -31,9 +22,9 @@ static char unescape(const char **p, const char *end)
             byte = byte * 8 + (unsigned) (*(*p)++ - '0');
         return (char) (byte & 0xff);
     }
-    if (c == 'x' && *p < end && hex_digit(**p) >= 0) {
-        for (int more = 0; more < 2 && *p < end && hex_digit(**p) >= 0; more++)
-            byte = byte * 16 + (unsigned) hex_digit(*(*p)++);
+    if (c == 'x' && *p < end && str_hex_digit(**p) >= 0) {
+        for (int more = 0; more < 2 && *p < end && str_hex_digit(**p) >= 0; more++)
+            byte = byte * 16 + (unsigned) str_hex_digit(*(*p)++);
         return (char) byte;
     }
     return plain_escape(c);

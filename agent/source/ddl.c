@@ -67,24 +67,6 @@ void ddl_close(struct ddl *d)
 
 /* ---- whose it is ---- */
 
-static int hex_value(char c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool take_hex(struct str text, uint8_t *to, size_t len)
-{
-    int bad = 0;
-    if (text.len != 2 * len)
-        return false;
-    for (size_t at = 0; at < len; at++) {
-        int high = hex_value(text.p[2 * at]), low = hex_value(text.p[2 * at + 1]);
-        bad |= high | low;
-        to[at] = (uint8_t) (high << 4 | (low & 15));
-    }
-    return bad >= 0;
-}
-
 /* The table of keys may not be there, or not be ours to read: then nothing is believed. */
 static int read_key(struct source *s, struct err *e)
 {
@@ -106,7 +88,7 @@ static int read_key(struct source *s, struct err *e)
                          "SELECT pg_catalog.encode(key, 'hex') FROM tailrace.ddl WHERE name = $1", 1, values, 10000, e);
     if (!res)
         return -1;
-    d->has_key = PQntuples(res) == 1 && take_hex(pg_text(res, 0, 0), d->key, sizeof d->key);
+    d->has_key = PQntuples(res) == 1 && str_to_bytes(pg_text(res, 0, 0), d->key, sizeof d->key);
     PQclear(res);
     return 0;
 }
@@ -123,7 +105,7 @@ static bool digest(const uint8_t *key, const void *bytes, size_t len, uint8_t ou
 static bool signed_by_us(const struct ddl *d, struct str mac, struct str json)
 {
     uint8_t given[KEY_BYTES], inner[KEY_BYTES], right[KEY_BYTES];
-    return d->has_key && take_hex(mac, given, sizeof given) && digest(d->key, json.p, json.len, inner) &&
+    return d->has_key && str_to_bytes(mac, given, sizeof given) && digest(d->key, json.p, json.len, inner) &&
            digest(d->key, inner, sizeof inner, right) && CRYPTO_memcmp(given, right, sizeof right) == 0;
 }
 

@@ -25,20 +25,6 @@ static void add_hex(struct buf *out, const uint8_t *bytes, size_t len)
         buf_addf(out, "%02x", bytes[at]);
 }
 
-static bool take_hex(struct str text, uint8_t *bytes, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-    if (text.len != 2 * len)
-        return false;
-    for (size_t at = 0; at < text.len; at++) {
-        const char *digit = text.p[at] ? strchr(digits, text.p[at]) : NULL;
-        if (!digit)
-            return false;
-        bytes[at / 2] = (uint8_t) (bytes[at / 2] << 4 | (digit - digits));
-    }
-    return true;
-}
-
 static bool take_text(struct str text, char *out, size_t room)
 {
     if (text.len >= room)
@@ -89,7 +75,7 @@ static bool take_fact(struct facts *f, struct str name, struct str value)
         return true;
     }
     if (str_is(name, "key"))
-        return take_hex(value, f->key, sizeof f->key);
+        return str_to_bytes(value, f->key, sizeof f->key);
     return !str_is(name, "instance") || take_text(value, f->instance, sizeof f->instance);
 }
 

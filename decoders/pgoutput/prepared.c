@@ -77,13 +77,6 @@ int message_stream_prepare(struct message *m, struct err *e)
 
 /* ---- parts ---- */
 
-static void add_be(struct buf *out, uint64_t value, size_t bytes)
-{
-    uint8_t be[8];
-    put_be(be, value, bytes);
-    buf_add(out, be, bytes);
-}
-
 static void add_cstr(struct buf *out, struct str text)
 {
     buf_add_str(out, text);
@@ -94,18 +87,18 @@ static void add_cstr(struct buf *out, struct str text)
 static void write_relation(struct buf *out, const struct relation *wire, uint64_t heard)
 {
     buf_reset(out);
-    add_be(out, heard, 8);
-    add_be(out, wire->oid, 4);
+    buf_add_be(out, heard, 8);
+    buf_add_be(out, wire->oid, 4);
     add_cstr(out, wire->space);
     add_cstr(out, wire->name);
     buf_add_char(out, wire->identity);
-    add_be(out, (uint64_t) wire->column_count, 2);
+    buf_add_be(out, (uint64_t) wire->column_count, 2);
     for (int at = 0; at < wire->column_count; at++) {
         const struct column *col = &wire->columns[at];
         buf_add_char(out, col->identity);
         add_cstr(out, col->name);
-        add_be(out, col->type_oid, 4);
-        add_be(out, (uint32_t) col->typmod, 4);
+        buf_add_be(out, col->type_oid, 4);
+        buf_add_be(out, (uint32_t) col->typmod, 4);
     }
 }
 

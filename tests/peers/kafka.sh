@@ -59,7 +59,7 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 CONF
         for kv; do echo "$kv"; done >>"$dir/server.properties"
-        [ -f "$dir/data/meta.properties" ] || tool 128m kafka.tools.StorageTool format -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)" -c "$dir/server.properties" >"$dir/log" 2>&1 ||
+        [ -f "$dir/data/meta.properties" ] || tool 128m kafka.tools.StorageTool format -t "$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d = | sed 's,^-,A,')" -c "$dir/server.properties" >"$dir/log" 2>&1 ||
             { cat "$dir/log" >&2; die "not formatted"; }
         spawn "$dir" "$java" "-Xmx${KAFKA_HEAP:-512m}" -XX:+UseSerialGC -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -Dorg.slf4j.simpleLogger.showDateTime=true -Dlog4j2.level=WARN \
             -cp "$lib/*" kafka.Kafka "$dir/server.properties"

@@ -27,6 +27,10 @@ START_TEST(lsn_round_trip)
     ck_assert_uint_eq(lsn, UINT64_C(0x16B374D848));
     ck_assert_str_eq(LSN_STR(lsn), "16/B374D848");
     ck_assert(!str_to_lsn(STR("16"), &lsn) && !str_to_lsn(STR("/1"), &lsn) && !str_to_lsn(STR("1/123456789"), &lsn));
+    uint8_t bytes[2];
+    ck_assert(str_to_bytes(STR("0fa1"), bytes, 2) && bytes[0] == 0x0f && bytes[1] == 0xa1);
+    ck_assert(!str_to_bytes(STR("0FA1"), bytes, 2) && !str_to_bytes(STR("0fa"), bytes, 2) && !str_to_bytes(STR("0fag"), bytes, 2));
+    ck_assert(str_to_bytes(STR(""), bytes, 0) && str_hex_digit('F') == 15 && str_hex_digit('/') == -1);
 }
 END_TEST
 
